@@ -1,0 +1,8 @@
+/** What every room needs and no field owns: errors, option syntax, DER and PEM, files, time. */
+
+export * from "./clock.ts";
+export * from "./der.ts";
+export * from "./error.ts";
+export * from "./files.ts";
+export * from "./keyval.ts";
+export * from "./pem.ts";

@@ -1,0 +1,271 @@
+/**
+ * The one way in: flags, help, errors, exit codes, for every command and program.
+ *
+ * The rules of the user interface:
+ *
+ * - Data goes to standard output, everything said to a person to standard error.
+ * - A failure is one `error:` line, lower case at its start unless it quotes QEMU, no full stop,
+ *   then `hint:` lines, each with something to do. Never a stack trace (`VIRTCREDS_DEBUG=1` shows it).
+ * - Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage.
+ * - Help teaches by example; every `--help` ends with the exit codes.
+ * - Lists are tables on a terminal and in a pipe alike; `--json` is for programs.
+ * - Colour only on a terminal, never with `NO_COLOR`.
+ * - A relative path is the user's, also in a task, which starts in the project's folder.
+ */
+
+import { parseArgs } from "@std/cli";
+import { BaseError, VirtcredsError } from "../base/mod.ts";
+
+/** A flag of a command. */
+export interface Flag {
+  /** Without dashes. */
+  readonly name: string;
+  /** Name of the value in help; a flag without one is a switch. */
+  readonly value?: string;
+  /** May be given more than once. */
+  readonly repeat?: boolean;
+  /** The only values that are taken. */
+  readonly choices?: readonly string[];
+  readonly default?: string;
+  readonly help: string;
+}
+
+/** What the user gave. */
+export interface Input {
+  readonly operands: readonly string[];
+  /** A switch. */
+  on(name: string): boolean;
+  /** The value of a flag, or its default. */
+  get(name: string): string | undefined;
+  /** All values of a flag that repeats. */
+  all(name: string): readonly string[];
+  /** A whole number within bounds. */
+  number(name: string, min: number, max: number): number | undefined;
+}
+
+/** A command: everything its help and its parser need. */
+export interface Command {
+  /** As typed: `ca issue`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Operands and the most used flags: `HOST… [--dns NAME]…`. */
+  readonly usage: string;
+  /** At least one, each with what it does. */
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  readonly flags: readonly Flag[];
+  /** How many operands are taken; none when absent. */
+  readonly operands?: { readonly name: string; readonly min: number; readonly max: number };
+  /** Meaning of exit code 1, where it is more than a failure. */
+  readonly exitOne?: string;
+  /** More text at the end of the help. */
+  readonly notes?: string;
+  /** Gives the exit code. */
+  run(input: Input): Promise<number>;
+}
+
+/** Commands under one word: `ca`, `creds`. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
+}
+
+/** Runs a group's command and ends the process with its exit code. */
+export async function runGroup(group: CommandGroup, args: readonly string[]): Promise<never> {
+  return await finish(() => dispatch(group, args));
+}
+
+/** Runs a program that is one command and ends the process with its exit code. */
+export async function runProgram(command: Command, args: readonly string[]): Promise<never> {
+  return await finish(() => runCommand(command, args));
+}
+
+/** Picks and runs the command of a group; gives the exit code. */
+export async function dispatch(group: CommandGroup, args: readonly string[]): Promise<number> {
+  const [word, ...rest] = args;
+  if (word === undefined || word === "--help" || word === "-h" || word === "help") {
+    const named = group.commands.find((c) => c.name === `${group.name} ${rest[0]}`);
+    const text = word === "help" && named ? commandHelp(named) : groupHelp(group);
+    if (word === undefined) console.error(text);
+    else console.log(text);
+    return word === undefined ? 2 : 0;
+  }
+  const command = group.commands.find((c) => c.name === `${group.name} ${word}`);
+  if (command === undefined) {
+    throw usage(
+      `unknown command '${group.name} ${printable(word)}'`,
+      `one of: ${group.commands.map((c) => c.name.slice(group.name.length + 1)).join(", ")}`,
+    );
+  }
+  return await runCommand(command, rest);
+}
+
+/** Parses the arguments and runs a command; gives the exit code. */
+export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+  enterUserDirectory();
+  const end = args.indexOf("--");
+  const own = end < 0 ? args : args.slice(0, end);
+  if (own.some((arg) => arg === "--help" || arg === "-h" || arg === "-help")) {
+    console.log(commandHelp(command));
+    return 0;
+  }
+  return await command.run(parseInput(command, args));
+}
+
+/** Checks the arguments against the command's flags. */
+export function parseInput(command: Command, args: readonly string[]): Input {
+  const help = `see ${command.name} --help`;
+  const flags = new Map(command.flags.map((flag) => [flag.name, flag]));
+  const given = args.map((arg) => longOption(arg, flags));
+  const unknown: string[] = [];
+  const valued = command.flags.filter((flag) => flag.value !== undefined).map((f) => f.name);
+  const parsed = parseArgs(given, {
+    string: ["_", ...valued],
+    boolean: command.flags.filter((flag) => flag.value === undefined).map((flag) => flag.name),
+    collect: valued,
+    "--": true,
+    unknown: (arg: string, key?: string) => {
+      if (key === undefined) return true;
+      unknown.push(arg.replace(/=.*$/s, ""));
+      return false;
+    },
+  });
+  if (unknown.length > 0) throw usage(`unknown flag ${printable(unknown[0]!)}`, help);
+  for (const flag of command.flags) checkFlag(flag, parsed[flag.name], help);
+  const operands = [...parsed._, ...(parsed["--"] ?? [])].map(String);
+  const { min, max, name } = command.operands ?? { min: 0, max: 0, name: "" };
+  if (operands.length < min) throw usage(`missing ${name}`, help);
+  if (operands.length > max) {
+    throw usage(`unexpected argument '${printable(operands[max]!)}'`, help);
+  }
+  const all = (flag: string) => (parsed[flag] as string[] | undefined) ?? [];
+  const get = (flag: string) => all(flag).at(-1) ?? flags.get(flag)?.default;
+  return {
+    operands,
+    on: (flag) => parsed[flag] === true,
+    get,
+    all,
+    number(flag, least, most) {
+      const text = get(flag);
+      if (text === undefined) return undefined;
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+      if (!(value >= least && value <= most)) {
+        throw usage(
+          `--${flag} takes a whole number from ${least} to ${most}, not '${printable(text)}'`,
+          help,
+        );
+      }
+      return value;
+    },
+  };
+}
+
+function checkFlag(flag: Flag, value: unknown, help: string): void {
+  if (flag.value === undefined) return;
+  const values = value as string[];
+  if (values.length > 1 && !flag.repeat) throw usage(`--${flag.name} is given twice`, help);
+  for (const one of values) {
+    if (one === "") throw usage(`--${flag.name} needs a value (${flag.value})`, help);
+    if (flag.choices !== undefined && !flag.choices.includes(one)) {
+      throw usage(
+        `--${flag.name} does not take '${printable(one)}'`,
+        `one of: ${flag.choices.join(", ")}`,
+      );
+    }
+  }
+}
+
+/** QEMU's users write `-object`: one dash before a known long name is as good as two. */
+function longOption(arg: string, flags: ReadonlyMap<string, Flag>): string {
+  const match = /^-([a-z][a-z-]+)(=.*)?$/s.exec(arg);
+  return match !== null && flags.has(match[1]!) ? `-${arg}` : arg;
+}
+
+/** A usage error: exit code 2. */
+export function usage(text: string, hint: string | readonly string[]): BaseError {
+  return new BaseError("USAGE", { text, hint });
+}
+
+/** Makes a piece of foreign text safe to print on one line. */
+export function printable(text: string): string {
+  const clean = [...text].map((c) =>
+    /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(c) ? `\\u{${c.codePointAt(0)!.toString(16)}}` : c
+  ).join("");
+  return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
+}
+
+/** Prints a failure by the rules above and gives its exit code. */
+export function reportError(error: unknown): number {
+  if (Deno.env.get("VIRTCREDS_DEBUG")) console.error(error);
+  if (error instanceof VirtcredsError) {
+    console.error(`error: ${error.message}`);
+    for (const hint of error.hints) console.error(`hint: ${hint}`);
+    return error.exitCode;
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    console.error(`error: ${error.message.split(",")[0]!.replace(/^R/, "r")}`);
+    console.error("hint: run it with `deno task`, which grants what it needs");
+    return 1;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(`error: internal: ${printable(message)}`);
+  console.error("hint: this is a defect; VIRTCREDS_DEBUG=1 prints what a report needs");
+  return 1;
+}
+
+async function finish(work: () => Promise<number>): Promise<never> {
+  let code: number;
+  try {
+    code = await work();
+  } catch (error) {
+    // A reader that went away (`| head`) is no failure to report to it.
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(1);
+    code = reportError(error);
+  }
+  Deno.exit(code);
+}
+
+/** A task starts in the project's folder; the user's own is in INIT_CWD. */
+function enterUserDirectory(): void {
+  const project = new URL("..", import.meta.url);
+  const user = Deno.env.get("INIT_CWD");
+  if (user === undefined || project.protocol !== "file:") return;
+  if (Deno.cwd() === project.pathname.replace(/\/$/, "")) Deno.chdir(user);
+}
+
+function groupHelp(group: CommandGroup): string {
+  const width = Math.max(...group.commands.map((c) => c.name.length));
+  return [
+    `${group.summary}`,
+    "",
+    ...group.commands.map((c) => `  ${c.name.padEnd(width)}  ${c.summary}`),
+    "",
+    "Examples:",
+    ...group.commands.flatMap((c) => c.examples.slice(0, 1)).map(([text]) => `  ${text}`),
+    "",
+    `Each command has --help. Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage.`,
+  ].join("\n");
+}
+
+function commandHelp(command: Command): string {
+  const labels = command.flags.map((f) =>
+    `--${f.name}${f.value === undefined ? "" : ` ${f.value}`}`
+  );
+  const width = Math.max(0, ...labels.map((label) => label.length));
+  const describe = (flag: Flag) =>
+    flag.help + (flag.choices ? ` (${flag.choices.join(", ")})` : "") +
+    (flag.default === undefined ? "" : ` [${flag.default}]`) + (flag.repeat ? "; repeats" : "");
+  return [
+    `${command.summary}`,
+    "",
+    `Usage: ${command.name} ${command.usage}`.trimEnd(),
+    "",
+    "Examples:",
+    ...command.examples.flatMap(([text, what]) => [`  # ${what}`, `  ${text}`]),
+    ...(command.flags.length === 0 ? [] : ["", "Flags:"]),
+    ...command.flags.map((flag, i) => `  ${labels[i]!.padEnd(width)}  ${describe(flag)}`),
+    ...(command.notes === undefined ? [] : ["", command.notes]),
+    "",
+    `Exit codes: 0 done, 1 ${command.exitOne ?? "the work failed"}, 2 wrong usage.`,
+  ].join("\n");
+}

@@ -1,0 +1,42 @@
+/** Which engine does the work. */
+
+import { EngineError } from "./error.ts";
+import type { Engine, EngineName } from "./mod.ts";
+
+const loaded = new Map<EngineName, Promise<Engine>>();
+
+/**
+ * Gives the engine that was asked for, by argument or in `VIRTCREDS_ENGINE`, else the best one
+ * that works here. Each is loaded once.
+ *
+ * @throws {EngineError} `ENGINE_UNAVAILABLE` if a forced engine does not work here.
+ */
+export async function chooseEngine(force?: EngineName): Promise<Engine> {
+  const wanted = force ?? engineFromEnvironment();
+  return await load(wanted ?? "platform");
+}
+
+function engineFromEnvironment(): EngineName | undefined {
+  const state = Deno.permissions.querySync({ name: "env", variable: "VIRTCREDS_ENGINE" });
+  const value = state.state === "granted" ? Deno.env.get("VIRTCREDS_ENGINE") : undefined;
+  if (value === undefined || value === "" || value === "auto") return undefined;
+  if (value === "gnutls" || value === "platform") return value;
+  throw new EngineError("ENGINE_UNAVAILABLE", {
+    option: value,
+    cause: "there is no such engine",
+    hint: "set VIRTCREDS_ENGINE to gnutls, platform or auto",
+  });
+}
+
+function load(name: EngineName): Promise<Engine> {
+  let engine = loaded.get(name);
+  if (engine === undefined) {
+    engine = name === "platform"
+      ? import("./platform/mod.ts").then((room) => room.platformEngine)
+      : Promise.reject(
+        new EngineError("ENGINE_UNAVAILABLE", { option: name, cause: "it is not built yet" }),
+      );
+    loaded.set(name, engine);
+  }
+  return engine;
+}

@@ -1,0 +1,2 @@
+import type { Engine } from "../mod.ts";
+export const platformEngine: Engine = undefined as unknown as Engine;

@@ -1,0 +1,126 @@
+/** Declarations of what is used of the standard library, whose npm form ships none. */
+
+declare module "@std/cli" {
+  export interface ParseOptions {
+    readonly string?: readonly string[];
+    readonly boolean?: readonly string[];
+    readonly collect?: readonly string[];
+    readonly alias?: Readonly<Record<string, string | readonly string[]>>;
+    readonly default?: Readonly<Record<string, unknown>>;
+    readonly stopEarly?: boolean;
+    readonly "--"?: boolean;
+    /** Called for what is not declared; `false` leaves it out. `key` is absent for operands. */
+    readonly unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  }
+  export interface ParsedArgs {
+    readonly _: (string | number)[];
+    readonly "--"?: string[];
+    readonly [flag: string]: unknown;
+  }
+  export function parseArgs(args: readonly string[], options?: ParseOptions): ParsedArgs;
+  export function promptSecret(
+    message?: string,
+    options?: { readonly mask?: string; readonly clear?: boolean },
+  ): string | null;
+  /** Columns that a terminal needs for the text. */
+  export function unicodeWidth(text: string): number;
+}
+
+declare module "@std/fmt/colors" {
+  export function bold(text: string): string;
+  export function dim(text: string): string;
+  export function red(text: string): string;
+  export function green(text: string): string;
+  export function yellow(text: string): string;
+  export function cyan(text: string): string;
+  export function stripAnsiCode(text: string): string;
+  export function setColorEnabled(value: boolean): void;
+  export function getColorEnabled(): boolean;
+}
+
+declare module "@std/fs" {
+  export interface WalkEntry {
+    readonly path: string;
+    readonly name: string;
+    readonly isFile: boolean;
+    readonly isDirectory: boolean;
+    readonly isSymlink: boolean;
+  }
+  export interface WalkOptions {
+    readonly maxDepth?: number;
+    readonly includeFiles?: boolean;
+    readonly includeDirs?: boolean;
+    readonly includeSymlinks?: boolean;
+    readonly followSymlinks?: boolean;
+    readonly exts?: readonly string[];
+    readonly match?: readonly RegExp[];
+    readonly skip?: readonly RegExp[];
+  }
+  export function walkSync(root: string | URL, options?: WalkOptions): IterableIterator<WalkEntry>;
+  export function ensureDirSync(dir: string | URL): void;
+  export function existsSync(path: string | URL): boolean;
+  export function copySync(
+    from: string | URL,
+    to: string | URL,
+    options?: { readonly overwrite?: boolean; readonly preserveTimestamps?: boolean },
+  ): void;
+}
+
+declare module "@std/path" {
+  export function join(...parts: readonly string[]): string;
+  export function resolve(...parts: readonly string[]): string;
+  export function relative(from: string, to: string): string;
+  export function dirname(path: string): string;
+  export function basename(path: string, suffix?: string): string;
+  export function isAbsolute(path: string): boolean;
+  export function normalize(path: string): string;
+  export function fromFileUrl(url: string | URL): string;
+  export function toFileUrl(path: string): URL;
+}
+
+declare module "@std/assert" {
+  // deno-lint-ignore no-explicit-any
+  type AbstractConstructor<T> = abstract new (...args: any[]) => T;
+  export class AssertionError extends Error {}
+  export function assert(condition: unknown, message?: string): asserts condition;
+  export function assertFalse(condition: unknown, message?: string): void;
+  export function assertEquals<T>(actual: T, expected: T, message?: string): void;
+  export function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
+  export function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): void;
+  export function assertExists<T>(value: T, message?: string): asserts value is NonNullable<T>;
+  export function assertGreater<T>(actual: T, expected: T, message?: string): void;
+  export function assertGreaterOrEqual<T>(actual: T, expected: T, message?: string): void;
+  export function assertLess<T>(actual: T, expected: T, message?: string): void;
+  export function assertLessOrEqual<T>(actual: T, expected: T, message?: string): void;
+  export function assertMatch(actual: string, expected: RegExp, message?: string): void;
+  export function assertNotMatch(actual: string, expected: RegExp, message?: string): void;
+  export function assertStringIncludes(actual: string, expected: string, message?: string): void;
+  export function assertArrayIncludes<T>(
+    actual: ArrayLike<T>,
+    expected: ArrayLike<T>,
+    message?: string,
+  ): void;
+  export function assertObjectMatch(
+    actual: Record<PropertyKey, unknown>,
+    expected: Record<PropertyKey, unknown>,
+    message?: string,
+  ): void;
+  export function assertInstanceOf<T>(
+    actual: unknown,
+    expected: AbstractConstructor<T>,
+    message?: string,
+  ): asserts actual is T;
+  export function assertThrows<E extends Error = Error>(
+    fn: () => unknown,
+    kind?: AbstractConstructor<E>,
+    messageIncludes?: string,
+    message?: string,
+  ): E;
+  export function assertRejects<E extends Error = Error>(
+    fn: () => PromiseLike<unknown>,
+    kind?: AbstractConstructor<E>,
+    messageIncludes?: string,
+    message?: string,
+  ): Promise<E>;
+  export function fail(message?: string): never;
+}
