@@ -6,3 +6,4 @@ export * from "./error.ts";
 export * from "./files.ts";
 export * from "./keyval.ts";
 export * from "./pem.ts";
+export * from "./version.ts";

@@ -14,7 +14,7 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { BaseError, VirtcredsError } from "../base/mod.ts";
+import { BaseError, VERSION, VirtcredsError } from "../base/mod.ts";
 
 /** A flag of a command. */
 export interface Flag {
@@ -90,6 +90,10 @@ export async function dispatch(group: CommandGroup, args: readonly string[]): Pr
     else console.log(text);
     return word === undefined ? 2 : 0;
   }
+  if (word === "--version") {
+    console.log(`virtcreds ${VERSION}`);
+    return 0;
+  }
   const command = group.commands.find((c) => c.name === `${group.name} ${word}`);
   if (command === undefined) {
     throw usage(
@@ -117,6 +121,7 @@ export function parseInput(command: Command, args: readonly string[]): Input {
   const help = `see ${command.name} --help`;
   const flags = new Map(command.flags.map((flag) => [flag.name, flag]));
   const given = args.map((arg) => longOption(arg, flags));
+  checkValues(given, flags, help);
   const unknown: string[] = [];
   const valued = command.flags.filter((flag) => flag.value !== undefined).map((f) => f.name);
   const parsed = parseArgs(given, {
@@ -158,6 +163,22 @@ export function parseInput(command: Command, args: readonly string[]): Input {
       return value;
     },
   };
+}
+
+/** Refuses `--flag=` and `--switch=x`, which the parser below would take for something else. */
+function checkValues(
+  args: readonly string[],
+  flags: ReadonlyMap<string, Flag>,
+  help: string,
+): void {
+  for (const arg of args) {
+    if (arg === "--") return;
+    const match = /^--([^=]+)=(.*)$/s.exec(arg);
+    const flag = match === null ? undefined : flags.get(match[1]!);
+    if (flag === undefined) continue;
+    if (flag.value === undefined) throw usage(`--${flag.name} takes no value`, help);
+    checkFlag(flag, [match![2]!], help);
+  }
 }
 
 function checkFlag(flag: Flag, value: unknown, help: string): void {
@@ -213,7 +234,8 @@ export function reportError(error: unknown): number {
   return 1;
 }
 
-async function finish(work: () => Promise<number>): Promise<never> {
+/** Runs to the end of the process: reports a failure, exits with the code. */
+export async function finish(work: () => Promise<number>): Promise<never> {
   let code: number;
   try {
     code = await work();

@@ -18,12 +18,6 @@ declare module "@std/cli" {
     readonly [flag: string]: unknown;
   }
   export function parseArgs(args: readonly string[], options?: ParseOptions): ParsedArgs;
-  export function promptSecret(
-    message?: string,
-    options?: { readonly mask?: string; readonly clear?: boolean },
-  ): string | null;
-  /** Columns that a terminal needs for the text. */
-  export function unicodeWidth(text: string): number;
 }
 
 declare module "@std/fmt/colors" {

@@ -1,0 +1,75 @@
+import { assertEquals, assertFalse } from "@std/assert";
+import { copySync, ensureDirSync, walkSync } from "@std/fs";
+import { dirname, join, relative } from "@std/path";
+import { PROJECT, run } from "../support/command.ts";
+import { findProgram, PACKAGES, programTest } from "../support/programs.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { commandBlocks, isTestCommand, outputMatches, steps } from "./blocks.ts";
+
+const PAGES = [
+  "README.md",
+  ...[...walkSync(join(PROJECT, "docs"), { exts: [".md"] })].map((e) => relative(PROJECT, e.path)),
+].sort();
+
+/** A copy of the project as a clone would have it, and a `deno` on PATH that is this one. */
+async function copyOfProject(into: string): Promise<void> {
+  const list = await run("git", ["ls-files", "-co", "--exclude-standard"], { cwd: PROJECT });
+  for (const file of list.stdout.split("\n").filter((name) => name !== "")) {
+    ensureDirSync(join(into, dirname(file)));
+    copySync(join(PROJECT, file), join(into, file));
+  }
+  ensureDirSync(`${into}.bin`);
+  Deno.symlinkSync(Deno.execPath(), `${into}.bin/deno`);
+}
+
+for (const page of PAGES) {
+  const blocks = commandBlocks(Deno.readTextFileSync(join(PROJECT, page)))
+    .filter((block) => !isTestCommand(block));
+  if (blocks.length === 0) continue;
+  const text = blocks.map((block) => block.text).join("");
+  const programs = [...Object.keys(PACKAGES), "git"].filter((name) =>
+    new RegExp(`(^|[\\s|(])${name}\\s`, "m").test(text)
+  );
+  programTest(`every command of ${page} does what the page says`, programs, async (t) => {
+    using scratch = temporaryDirectory();
+    const clone = join(scratch.path, "virtcreds");
+    await copyOfProject(clone);
+    for (const block of blocks) {
+      for (const { command, expected } of steps(block)) {
+        await t.step(`${page}:${block.line} ${command.trim().split("\n")[0]}`, async () => {
+          const { code, stdout } = await run(
+            "bash",
+            ["-eu", "-o", "pipefail", "-c", `exec 2>&1\n${command}`],
+            {
+              cwd: clone,
+              env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, HOME: Deno.env.get("HOME")! },
+              timeout: 300_000,
+            },
+          );
+          assertEquals(code, 0, stdout);
+          // Task lines and first downloads are not what a page shows.
+          const output = stdout.replace(/^(Task|Download|Initialize) .*\n/gm, "");
+          if (expected !== undefined && !outputMatches(expected, output)) {
+            assertEquals(output, expected.join("\n") + "\n");
+          }
+        });
+      }
+    }
+  });
+}
+
+Deno.test("outputMatches() takes … for what varies and nothing else", () => {
+  assertEquals(outputMatches(["a … c", "…", "end"], "a b c\nx\ny\nend\n"), true);
+  assertEquals(outputMatches(["a…"], "a\n"), true);
+  assertFalse(outputMatches(["a … c"], "a b d\n"));
+  assertFalse(outputMatches(["a"], "a\nb\n"));
+  assertFalse(outputMatches(["a", "b"], "a\n"));
+  assertFalse(outputMatches(["a.c"], "abc\n"));
+});
+
+Deno.test("the README's first command block is found, and only the test command is left out", () => {
+  const blocks = commandBlocks(Deno.readTextFileSync(join(PROJECT, "README.md")));
+  assertEquals(blocks.filter(isTestCommand).length, 1);
+  assertEquals(blocks.length > 3, true);
+  assertEquals(findProgram("bash") !== undefined, true);
+});
