@@ -7,3 +7,4 @@ export * from "./files.ts";
 export * from "./keyval.ts";
 export * from "./pem.ts";
 export * from "./version.ts";
+export * from "./text.ts";

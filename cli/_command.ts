@@ -14,7 +14,9 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { BaseError, VERSION, VirtcredsError } from "../base/mod.ts";
+import { BaseError, printable, VERSION, VirtcredsError } from "../base/mod.ts";
+
+export { printable };
 
 /** A flag of a command. */
 export interface Flag {
@@ -205,14 +207,6 @@ function longOption(arg: string, flags: ReadonlyMap<string, Flag>): string {
 /** A usage error: exit code 2. */
 export function usage(text: string, hint: string | readonly string[]): BaseError {
   return new BaseError("USAGE", { text, hint });
-}
-
-/** Makes a piece of foreign text safe to print on one line. */
-export function printable(text: string): string {
-  const clean = [...text].map((c) =>
-    /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(c) ? `\\u{${c.codePointAt(0)!.toString(16)}}` : c
-  ).join("");
-  return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
 }
 
 /** Prints a failure by the rules above and gives its exit code. */

@@ -1,0 +1,22 @@
+/** Foreign text made fit for a line of output. */
+
+const LONGEST_SHOWN = 200;
+
+/**
+ * Makes a piece of foreign text safe to print on one line: control and format characters are
+ * escaped, and what is longer than a line bears is cut.
+ *
+ * @example A name with a newline in it
+ * ```ts
+ * import { printable } from "@virtcreds/virtcreds/base";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(printable("a\nb"), "a\\u{a}b");
+ * ```
+ */
+export function printable(text: string): string {
+  const clean = [...text.slice(0, LONGEST_SHOWN + 1)].map((c) =>
+    /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(c) ? `\\u{${c.codePointAt(0)!.toString(16)}}` : c
+  ).join("");
+  return clean.length > LONGEST_SHOWN ? `${clean.slice(0, LONGEST_SHOWN)}…` : clean;
+}
