@@ -1,0 +1,116 @@
+/** Dialling. */
+
+import { lookup } from "node:dns/promises";
+import { type Address, checkAddress, type TcpAddress } from "./address.ts";
+import { ChannelError, kernelReason } from "./error.ts";
+import { type SocketChannel, socketChannel } from "./socket.ts";
+
+/** Longest time in ms that a connection may take to come up unless the caller says otherwise. */
+export const CONNECT_TIMEOUT = 30_000;
+
+/** How to dial. */
+export interface ConnectOptions {
+  readonly signal?: AbortSignal;
+  /** Longest time in ms; {@linkcode CONNECT_TIMEOUT} by default. */
+  readonly timeout?: number;
+}
+
+/**
+ * Connects to an address. A name is tried at every address it has.
+ *
+ * @throws {ChannelError} `CONNECT_FAILED` If nobody answers there or not in time,
+ * `ADDRESS_UNRESOLVED` if the name is unknown; the reason of the signal if it aborts.
+ */
+export async function connect(
+  address: Address,
+  options: ConnectOptions = {},
+): Promise<SocketChannel> {
+  checkAddress(address);
+  options.signal?.throwIfAborted();
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), options.timeout ?? CONNECT_TIMEOUT);
+  const signal = options.signal ? AbortSignal.any([late.signal, options.signal]) : late.signal;
+  try {
+    const conn = await unlessAborted(dial(address, signal), signal);
+    return socketChannel(conn, address.kind === "unix" ? address.path : "");
+  } catch (error) {
+    if (options.signal?.aborted) throw options.signal.reason;
+    throw connectError(address, late.signal.aborted ? "Connection timed out" : error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function dial(address: Address, signal: AbortSignal): Promise<Deno.Conn> {
+  if (address.kind === "unix") {
+    return await Deno.connect({ transport: "unix", path: address.path });
+  }
+  if (address.host === "") throw new Error("Name or service not known");
+  const hostname = await resolveFamily(address);
+  return await Deno.connect({ hostname, port: address.port, signal });
+}
+
+/** Narrows a host to the address family that is allowed; Deno tries both otherwise. */
+async function resolveFamily(address: TcpAddress): Promise<string> {
+  const family = address.ipv6 === false || (address.ipv4 && !address.ipv6)
+    ? 4
+    : address.ipv4 === false || (address.ipv6 && !address.ipv4)
+    ? 6
+    : undefined;
+  if (family === undefined) return address.host;
+  try {
+    return (await lookup(address.host, { family })).address;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new Error("Name or service not known", { cause: error });
+  }
+}
+
+/** Settles with the connection, or rejects at the abort and closes the one that comes too late. */
+async function unlessAborted(
+  dialling: Promise<Deno.Conn>,
+  signal: AbortSignal,
+): Promise<Deno.Conn> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => {
+    reject(signal.reason);
+    dialling.then((conn) => conn.close(), () => {});
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([dialling, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function connectError(address: Address, error: unknown): unknown {
+  if (error instanceof Deno.errors.NotCapable) return error;
+  const cause = kernelReason(error);
+  const peer = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
+  const options = { cause: error };
+  if (/Name or service|name resolution|No address associated|nodename/.test(cause)) {
+    const hint = `\`getent hosts ${address.kind === "tcp" ? address.host : ""}\` shows whether ` +
+      "this host knows the name";
+    return new ChannelError("ADDRESS_UNRESOLVED", { peer, cause, hint }, options);
+  }
+  const hint = connectHint(address, error);
+  return new ChannelError(
+    "CONNECT_FAILED",
+    { peer, cause, ...(hint === undefined ? {} : { hint }) },
+    options,
+  );
+}
+
+function connectHint(address: Address, error: unknown): string | undefined {
+  const what = address.kind === "unix" ? address.path : `port ${address.port}`;
+  if (error instanceof Deno.errors.ConnectionRefused) {
+    return address.kind === "unix"
+      ? `nobody listens there; \`ss -lx src ${what}\` shows who does`
+      : `start the other side first; \`ss -ltn\` on ${address.host} shows whether it has ${what}`;
+  }
+  if (error instanceof Deno.errors.NotFound) return "start the listening side first";
+  if (error instanceof Deno.errors.PermissionDenied) return `see \`ls -l ${what}\``;
+  if (typeof error === "string") return "a firewall may drop the packets on their way";
+  return undefined;
+}

@@ -1,0 +1,188 @@
+/** Listening. */
+
+import { type Address, checkAddress, type TcpAddress, type UnixAddress } from "./address.ts";
+import { ChannelError, kernelReason } from "./error.ts";
+import { type SocketChannel, socketChannel } from "./socket.ts";
+
+/** A socket that waits for connections. */
+export interface Listener extends AsyncDisposable {
+  /** Where it listens, with the real port. */
+  readonly address: Address;
+  /**
+   * Takes the next connection; one caller at a time.
+   *
+   * @throws {ChannelError} `CHANNEL_CLOSED` If the listener is or gets closed, `ACCEPT_FAILED` if
+   * the kernel refuses; the reason of the signal if it aborts, which loses no connection.
+   */
+  accept(signal?: AbortSignal): Promise<SocketChannel>;
+  /** Stops; a unix socket's file is gone then. */
+  close(): void;
+}
+
+/**
+ * Listens on an address. The file of a dead unix socket is taken over, a live one is not.
+ *
+ * @throws {ChannelError} `LISTEN_FAILED` If the address is in use, not ours or not permitted,
+ * `ADDRESS_UNRESOLVED` if the name is unknown.
+ */
+export async function listen(address: Address): Promise<Listener> {
+  checkAddress(address);
+  if (address.kind === "tcp") {
+    const listener = bindTcp(address);
+    const { hostname, port } = listener.addr;
+    return wrap(listener, { kind: "tcp", host: hostname, port });
+  }
+  return wrap(await bindUnix(address), address);
+}
+
+function bindTcp(address: TcpAddress): Deno.TcpListener {
+  const last = address.to ?? address.port;
+  for (let port = address.port;; port++) {
+    try {
+      return bindPort(address, port);
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse && port < last) continue;
+      throw tcpError(address, error);
+    }
+  }
+}
+
+function bindPort(address: TcpAddress, port: number): Deno.TcpListener {
+  if (address.host !== "") return Deno.listen({ hostname: address.host, port });
+  if (address.ipv6 === false) return Deno.listen({ hostname: "0.0.0.0", port });
+  try {
+    return Deno.listen({ hostname: "::", port });
+  } catch (error) {
+    // A kernel without IPv6.
+    if (error instanceof Deno.errors.AddrInUse || address.ipv4 === false) throw error;
+    return Deno.listen({ hostname: "0.0.0.0", port });
+  }
+}
+
+async function bindUnix(address: UnixAddress): Promise<Deno.UnixListener> {
+  const { path } = address;
+  const bind = () => Deno.listen({ transport: "unix", path });
+  try {
+    return bind();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse) || !await isDeadSocket(path)) {
+      throw unixError(path, error);
+    }
+  }
+  try {
+    Deno.removeSync(path);
+    return bind();
+  } catch (error) {
+    throw unixError(path, error);
+  }
+}
+
+async function isDeadSocket(path: string): Promise<boolean> {
+  try {
+    if (!Deno.lstatSync(path).isSocket) return false;
+    (await Deno.connect({ transport: "unix", path })).close();
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.ConnectionRefused;
+  }
+}
+
+function wrap(listener: Deno.Listener, address: Address): Listener {
+  const unixPath = address.kind === "unix" ? address.path : "";
+  let closed = false;
+  /** Deno cannot take an accept back: one that was given up waits here for the next caller. */
+  let pending: Promise<Deno.Conn> | undefined;
+
+  async function accept(signal?: AbortSignal): Promise<SocketChannel> {
+    signal?.throwIfAborted();
+    if (closed) throw new ChannelError("CHANNEL_CLOSED");
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    const accepting = pending ??= listener.accept();
+    accepting.catch(() => {});
+    try {
+      const conn = await Promise.race([accepting, aborted]);
+      if (closed) throw new ChannelError("CHANNEL_CLOSED");
+      pending = undefined;
+      return socketChannel(conn, unixPath);
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) throw error;
+      pending = undefined;
+      if (closed) throw new ChannelError("CHANNEL_CLOSED");
+      throw new ChannelError("ACCEPT_FAILED", { cause: kernelReason(error) }, { cause: error });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  const wrapped: Listener = {
+    address,
+    accept,
+    close() {
+      if (closed) return;
+      closed = true;
+      listener.close();
+      pending?.then((conn) => conn.close(), () => {});
+    },
+    [Symbol.asyncDispose]() {
+      wrapped.close();
+      return Promise.resolve();
+    },
+  };
+  return wrapped;
+}
+
+function tcpError(address: TcpAddress, error: unknown): unknown {
+  if (error instanceof Deno.errors.NotCapable) return error;
+  const cause = kernelReason(error);
+  const peer = `${address.host}:${address.port}`;
+  const options = { cause: error };
+  if (error instanceof Deno.errors.AddrInUse) {
+    return new ChannelError("LISTEN_FAILED", {
+      peer,
+      text: `Failed to find an available port: ${cause}`,
+      hint: [
+        `\`ss -ltnp 'sport = :${address.port}'\` shows who has port ${address.port}`,
+        "port 0 takes any free one",
+      ],
+    }, options);
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new ChannelError("LISTEN_FAILED", {
+      peer,
+      cause,
+      hint: `${address.host} is not an address of this host; \`ip -brief address\` lists them`,
+    }, options);
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new ChannelError("LISTEN_FAILED", {
+      peer,
+      cause,
+      hint: "ports below 1024 are for root",
+    }, options);
+  }
+  if (/Name or service|name resolution|No address associated/.test(cause)) {
+    return new ChannelError("ADDRESS_UNRESOLVED", {
+      peer,
+      cause,
+      hint: `\`getent hosts ${address.host}\` shows whether this host knows the name`,
+    }, options);
+  }
+  return new ChannelError("LISTEN_FAILED", { peer, cause }, options);
+}
+
+function unixError(path: string, error: unknown): unknown {
+  if (error instanceof Deno.errors.NotCapable) return error;
+  const cause = kernelReason(error);
+  const hint = error instanceof Deno.errors.AddrInUse
+    ? `\`ss -lxp src ${path}\` shows who listens there; a file that is no socket is left alone`
+    : error instanceof Deno.errors.NotFound
+    ? `create its folder first: mkdir -p ${path.replace(/\/[^/]*$/, "") || "/"}`
+    : undefined;
+  return new ChannelError("LISTEN_FAILED", {
+    peer: path,
+    text: `Failed to bind socket to ${path}: ${cause}`,
+    ...(hint === undefined ? {} : { hint }),
+  }, { cause: error });
+}

@@ -1,0 +1,8 @@
+/** What QEMU calls QIOChannel: tcp and unix sockets, and TLS on top of any channel. */
+
+export * from "./address.ts";
+export * from "./connect.ts";
+export * from "./error.ts";
+export * from "./listen.ts";
+export * from "./socket.ts";
+export * from "./tls.ts";

@@ -1,0 +1,81 @@
+/** A byte channel over a socket of Deno. */
+
+import type { ByteChannel } from "../engine/mod.ts";
+import { formatHostPort } from "./address.ts";
+import { ChannelError, kernelReason } from "./error.ts";
+
+/** A connected TCP or unix socket. */
+export interface SocketChannel extends ByteChannel {
+  /** This end in words, as {@linkcode ByteChannel.peer} names the other. */
+  readonly local: string;
+}
+
+/**
+ * Takes over a connection: from here on only the channel may read, write or close it.
+ *
+ * @param unixPath What to call the ends of a unix socket that have no name of their own.
+ */
+export function socketChannel(conn: Deno.Conn, unixPath = ""): SocketChannel {
+  const peer = describe(conn.remoteAddr, unixPath);
+  let closed = false;
+  // Small writes are what TLS handshakes and consoles consist of: Nagle would hold them back.
+  if (conn.remoteAddr.transport === "tcp") (conn as Deno.TcpConn).setNoDelay(true);
+
+  function broken(code: "CHANNEL_READ" | "CHANNEL_WRITE", error: unknown): unknown {
+    if (closed) return new ChannelError("CHANNEL_CLOSED", { peer });
+    return new ChannelError(code, { peer, cause: kernelReason(error) }, { cause: error });
+  }
+
+  const channel: SocketChannel = {
+    peer,
+    local: describe(conn.localAddr, unixPath),
+    async read(into) {
+      if (closed) return null;
+      try {
+        return await conn.read(into);
+      } catch (error) {
+        if (closed) return null;
+        throw broken("CHANNEL_READ", error);
+      }
+    },
+    async write(bytes) {
+      if (closed) throw new ChannelError("CHANNEL_CLOSED", { peer });
+      try {
+        let done = 0;
+        while (done < bytes.length) {
+          done += await conn.write(done === 0 ? bytes : bytes.subarray(done));
+        }
+      } catch (error) {
+        throw broken("CHANNEL_WRITE", error);
+      }
+    },
+    async closeWrite() {
+      if (closed) return;
+      try {
+        await conn.closeWrite();
+      } catch (error) {
+        // A peer that is gone already needs no goodbye.
+        if (closed || error instanceof Deno.errors.NotConnected) return;
+        throw broken("CHANNEL_WRITE", error);
+      }
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      conn.close();
+    },
+    [Symbol.asyncDispose]() {
+      channel.close();
+      return Promise.resolve();
+    },
+  };
+  return channel;
+}
+
+function describe(address: Deno.Addr, unixPath: string): string {
+  if (address.transport === "tcp" || address.transport === "udp") {
+    return formatHostPort({ host: address.hostname, port: address.port });
+  }
+  const path = ("path" in address && address.path) || unixPath;
+  return `unix:${path.replace(/^\0/, "@")}`;
+}
