@@ -1,0 +1,31 @@
+/** The errors of character devices: their options, their local end, their log. */
+
+import { type ErrorFacts, type ErrorText, VirtcredsError } from "../base/mod.ts";
+
+const CHARDEV_ERRORS = {
+  OPTION: (f) => f.text ?? `cannot use option '${f.option}': ${f.cause}`,
+  UNSUPPORTED: (f) => `cannot do ${f.option} here: ${f.cause}`,
+  NO_EFFECT: (f) => `option '${f.option}' has no effect ${f.cause}`,
+  ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
+  LOG: (f) => `Could not create '${f.file}': ${f.cause}`,
+  LOG_WRITE: (f) => `cannot write to log ${f.file}: ${f.cause}`,
+} satisfies Record<string, ErrorText>;
+
+/** Codes that mean that the user's text was wrong, not that the work failed. */
+const USAGE: ReadonlySet<string> = new Set(["OPTION", "UNSUPPORTED", "NO_EFFECT"]);
+
+/** The codes of `chardev`. */
+export type ChardevErrorCode = keyof typeof CHARDEV_ERRORS;
+
+/** An error of a character device. */
+export class ChardevError extends VirtcredsError {
+  override readonly name = "ChardevError";
+
+  constructor(readonly code: ChardevErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
+    super(CHARDEV_ERRORS, code, facts, options);
+  }
+
+  override get exitCode(): 1 | 2 {
+    return USAGE.has(this.code) ? 2 : 1;
+  }
+}
