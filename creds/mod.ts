@@ -5,9 +5,18 @@
 
 export * from "./certificate.ts";
 export * from "./crl.ts";
-export * from "./dn.ts";
+export { type Attribute, dnText, type Name } from "./dn.ts";
 export * from "./error.ts";
-export * from "./hostname.ts";
+export {
+  type AlternativeNames,
+  type Extension,
+  type Extensions,
+  KEY_USAGES,
+  type KeyUsage,
+} from "./extensions.ts";
+export { certificateNames, matchHostname } from "./hostname.ts";
+export * from "./ip.ts";
+export * from "./path.ts";
 export * from "./registry.ts";
 export * from "./session.ts";
 export * from "./types.ts";
