@@ -1,0 +1,38 @@
+/** The errors of migration: streams, peers, the monitor, QMP. */
+
+import { type ErrorFacts, type ErrorText, VirtcredsError } from "../base/mod.ts";
+
+const MIGRATION_ERRORS = {
+  STREAM: (f) => `${f.text}${at(f)}`,
+  STREAM_TRUNCATED: (f) => `the stream is not complete: it ends at byte ${f.offset}, ${f.cause}`,
+  STREAM_LIMIT: (f) => `cannot read the stream: ${f.cause}${at(f)}`,
+  STREAM_UNSUPPORTED: (f) => `cannot read the stream: ${f.cause}${at(f)}`,
+  STREAM_END_UNKNOWN: (f) => `cannot tell whether the stream is complete: ${f.cause}`,
+  PEER_CLOSED: (f) => `the peer closed the connection ${f.cause}`,
+  PEER_SILENT: (f) => `${f.peer ?? "the peer"} sent nothing for ${f.value}`,
+  PEER_FAILED: (f) => f.text ?? `the peer failed: ${f.cause}`,
+  BUSY: (f) => `another migration is running: refused ${f.peer}`,
+  ABORTED: (f) => `stopped${f.cause === undefined ? "" : ` by ${f.cause}`}`,
+  ADDRESS: (f) => f.text ?? `cannot use the address '${f.value}': ${f.cause}`,
+  MONITOR: (f) => f.text ?? `${f.cause}`,
+  GUEST: (f) => `cannot make a guest: ${f.cause}`,
+  QMP: (f) => f.text ?? `QMP: ${f.cause}`,
+  QMP_CLOSED: (f) => `QMP: the connection ended${f.cause ? `: ${f.cause}` : ""}`,
+  QMP_TIMEOUT: (f) => `QMP: no ${f.option} within ${f.value}`,
+} satisfies Record<string, ErrorText>;
+
+function at(facts: ErrorFacts): string {
+  return facts.offset === undefined ? "" : ` at byte ${facts.offset}`;
+}
+
+/** The codes of `migration`. */
+export type MigrationErrorCode = keyof typeof MIGRATION_ERRORS;
+
+/** An error of a migration. */
+export class MigrationError extends VirtcredsError {
+  override readonly name = "MigrationError";
+
+  constructor(readonly code: MigrationErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
+    super(MIGRATION_ERRORS, code, facts, options);
+  }
+}

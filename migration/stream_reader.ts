@@ -1,0 +1,287 @@
+/**
+ * Reads a migration stream as it arrives: a state machine that is given chunks, looks at them
+ * where they lie, and knows when the stream is whole. It holds one device section at most.
+ */
+
+import { type Parser, StreamInput } from "./_stream_input.ts";
+import { readHeader, type StreamHeader } from "./_stream_header.ts";
+import { skipToDescription } from "./_stream_opaque.ts";
+import { MigrationError } from "./error.ts";
+import { readCommand, type StreamCommand } from "./stream_command.ts";
+import { RAM_SAVE_VERSION, SectionType, StreamLimits } from "./stream_constants.ts";
+import { skipDevicePayload } from "./stream_device.ts";
+import { RamState } from "./stream_ram.ts";
+import type { DeviceSection, StreamSummary, Validation } from "./stream_summary.ts";
+import { describeMismatch } from "./stream_vmdescription.ts";
+
+/** How a stream is read. */
+export interface StreamReaderOptions {
+  /** Told of each command of the source, in order, while the chunk is being read. */
+  readonly onCommand?: (command: StreamCommand) => void;
+}
+
+/** A stream being read. */
+export interface StreamReader {
+  /**
+   * Looks at the next bytes; they belong to the caller again when it returns. What stands behind
+   * the end marker is ignored, as a real destination does.
+   *
+   * @throws {MigrationError} If the stream is broken; the reader is of no more use then.
+   */
+  push(bytes: Uint8Array): void;
+  /**
+   * Says that no more bytes come.
+   *
+   * @throws {MigrationError} `STREAM_TRUNCATED` or `STREAM_END_UNKNOWN` if the end marker was not
+   * reached.
+   */
+  end(): StreamSummary;
+  /** Whether the end marker, and the description behind it, was read in full. */
+  readonly complete: boolean;
+  /** Bytes that belong to the stream among those that were pushed. */
+  readonly bytes: number;
+  /** What is known so far. */
+  summary(): StreamSummary;
+}
+
+/**
+ * Makes a reader.
+ *
+ * @example Bytes that are no stream
+ * ```ts
+ * import { readStream } from "@virtcreds/virtcreds/migration";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const reader = readStream();
+ * assertThrows(() => reader.push(new Uint8Array(8)), Error, "Not a migration stream");
+ * ```
+ */
+export function readStream(options: StreamReaderOptions = {}): StreamReader {
+  const input = new StreamInput();
+  const state = new ReaderState(input, options);
+  const parser = state.stream();
+  let complete = false;
+  let failure: unknown;
+
+  function run(): void {
+    if (failure !== undefined) throw failure;
+    try {
+      complete = parser.next().done === true;
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+
+  return {
+    push(bytes) {
+      if (complete || bytes.length === 0) return;
+      input.feed(bytes);
+      run();
+      if (!complete) input.release();
+    },
+    end() {
+      input.ended = true;
+      if (!complete) run();
+      return state.summary();
+    },
+    get complete() {
+      return complete;
+    },
+    get bytes() {
+      return input.offset;
+    },
+    summary: () => state.summary(),
+  };
+}
+
+class ReaderState {
+  #header: StreamHeader | undefined;
+  #ram: RamState | undefined;
+  #ramId: number | undefined;
+  readonly #devices: DeviceSection[] = [];
+  readonly #commands = new Set<string>();
+  #returnPath = false;
+  #postcopy = false;
+  #vmdescription: number | undefined;
+  #validation: Validation | undefined;
+
+  constructor(readonly input: StreamInput, readonly options: StreamReaderOptions) {}
+
+  summary(): StreamSummary {
+    const header = this.#header ?? { pageSize: 0, capabilities: [] };
+    return {
+      bytes: this.input.offset,
+      ...header,
+      blocks: this.#ram?.blocks ?? [],
+      pages: { ...this.#ram?.pages ?? { normal: 0, zero: 0, xbzrle: 0, compressed: 0 } },
+      ramParts: this.#ram?.parts ?? 0,
+      devices: this.#devices,
+      commands: [...this.#commands],
+      returnPath: this.#returnPath,
+      ...(this.#vmdescription === undefined ? {} : { vmdescription: this.#vmdescription }),
+      ...(this.#validation === undefined ? {} : { validation: this.#validation }),
+    };
+  }
+
+  *stream(): Parser<void> {
+    const { input } = this;
+    this.#header = yield* readHeader(input);
+    for (;;) {
+      input.where = "between two sections";
+      const offset = input.offset;
+      const type = yield* input.u8();
+      switch (type) {
+        case SectionType.QEMU_VM_SECTION_START:
+        case SectionType.QEMU_VM_SECTION_FULL: {
+          const why = yield* this.#startOrFull(type, offset);
+          if (why !== undefined) return yield* this.#opaqueEnd(why);
+          break;
+        }
+        case SectionType.QEMU_VM_SECTION_PART:
+        case SectionType.QEMU_VM_SECTION_END:
+          yield* this.#partOrEnd(type, offset);
+          // Without footers nothing says where the sections of devices end.
+          if (type === SectionType.QEMU_VM_SECTION_END && !this.#hasFooters()) {
+            return yield* this.#opaqueEnd("its machine type is older than 2.4");
+          }
+          break;
+        case SectionType.QEMU_VM_COMMAND:
+          yield* this.#command(offset);
+          break;
+        case SectionType.QEMU_VM_EOF:
+          return yield* this.#description();
+        default:
+          throw new MigrationError("STREAM", {
+            text: `Unknown savevm section type ${type}`,
+            offset,
+          });
+      }
+    }
+  }
+
+  #hasFooters(): boolean {
+    return this.#header?.machine !== undefined;
+  }
+
+  /** Gives why the rest cannot be walked, where it cannot. */
+  *#startOrFull(type: number, offset: number): Parser<string | undefined> {
+    const { input } = this;
+    const sectionId = yield* input.u32();
+    const idstr = yield* input.countedString(`ID string for section ${sectionId}`);
+    input.where = `inside section '${idstr}'`;
+    const instanceId = yield* input.u32();
+    const versionId = yield* input.u32();
+    if (type === SectionType.QEMU_VM_SECTION_START) {
+      if (idstr !== "ram") return `the format of section '${idstr}' is its device's own`;
+      yield* this.#startRam(sectionId, versionId, offset);
+      return undefined;
+    }
+    if (!this.#hasFooters()) return "its machine type is older than 2.4";
+    if (this.#devices.length === StreamLimits.deviceSections) {
+      throw new MigrationError("STREAM_LIMIT", {
+        cause: `it has more than ${StreamLimits.deviceSections} device sections`,
+        offset,
+      });
+    }
+    const length = yield* skipDevicePayload(input, sectionId, this.#ramId);
+    this.#devices.push({ sectionId, idstr, instanceId, versionId, offset, length });
+    return undefined;
+  }
+
+  *#startRam(sectionId: number, versionId: number, offset: number): Parser<void> {
+    if (this.#ram !== undefined) {
+      throw new MigrationError("STREAM", { text: "section 'ram' is started twice", offset });
+    }
+    if (versionId !== RAM_SAVE_VERSION) {
+      throw new MigrationError("STREAM", {
+        text: `savevm: unsupported version ${versionId} for 'ram' v${RAM_SAVE_VERSION}`,
+        offset,
+      });
+    }
+    const { pageSize = 0, capabilities = [] } = this.#header ?? {};
+    if (capabilities.includes("mapped-ram")) {
+      throw new MigrationError("STREAM_UNSUPPORTED", {
+        cause: "mapped-ram is a file format that cannot be sent",
+        offset,
+        hint: "record it without the capability mapped-ram",
+      });
+    }
+    this.#ramId = sectionId;
+    this.#ram = new RamState(pageSize, { ignoreShared: capabilities.includes("x-ignore-shared") });
+    yield* this.#ram.payload(this.input, true, this.#postcopy);
+    yield* this.#footer("ram", sectionId);
+  }
+
+  *#partOrEnd(type: number, offset: number): Parser<void> {
+    const { input } = this;
+    const sectionId = yield* input.u32();
+    if (this.#ram === undefined || sectionId !== this.#ramId) {
+      throw new MigrationError("STREAM", { text: `Unknown savevm section ${sectionId}`, offset });
+    }
+    input.where = "inside section 'ram'";
+    if (type === SectionType.QEMU_VM_SECTION_PART) this.#ram.parts++;
+    yield* this.#ram.payload(input, false, this.#postcopy);
+    yield* this.#footer("ram", sectionId);
+  }
+
+  *#footer(idstr: string, sectionId: number): Parser<void> {
+    if (!this.#hasFooters()) return;
+    const { input } = this;
+    const offset = input.offset;
+    if ((yield* input.u8()) !== SectionType.QEMU_VM_SECTION_FOOTER) {
+      throw new MigrationError("STREAM", { text: `Missing section footer for ${idstr}`, offset });
+    }
+    const read = yield* input.u32();
+    if (read === sectionId) return;
+    const hex = (value: number) => `0x${value.toString(16)}`;
+    throw new MigrationError("STREAM", {
+      text: `Mismatched section id in footer for ${idstr} - read ${hex(read)} ` +
+        `expected ${hex(sectionId)}`,
+      offset,
+    });
+  }
+
+  *#command(offset: number): Parser<void> {
+    this.input.where = "inside a command";
+    const command = yield* readCommand(this.input, offset);
+    if (command.name === "POSTCOPY_ADVISE") this.#postcopy = command.length > 0;
+    if (command.name === "OPEN_RETURN_PATH") this.#returnPath = true;
+    this.#commands.add(command.name);
+    this.options.onCommand?.(command);
+  }
+
+  *#description(): Parser<void> {
+    const { input } = this;
+    input.where = "inside the description of the devices";
+    const offset = input.offset;
+    const type = yield* input.u8();
+    if (type !== SectionType.QEMU_VM_VMDESCRIPTION) {
+      throw new MigrationError("STREAM", {
+        text: `Expected vmdescription section, but got ${type}`,
+        offset,
+      });
+    }
+    const length = yield* input.u32();
+    if (length > StreamLimits.vmdescription) {
+      throw new MigrationError("STREAM_LIMIT", {
+        cause: `it announces a description of ${length} bytes`,
+        offset,
+      });
+    }
+    yield* input.need(length);
+    const json = input.bytes.subarray(input.pos, input.pos + length);
+    const cause = describeMismatch(json, this.#devices);
+    input.pos += length;
+    this.#vmdescription = length;
+    this.#validation = cause === undefined
+      ? { kind: "sections", devices: this.#devices.length }
+      : { kind: "mismatch", cause };
+  }
+
+  *#opaqueEnd(cause: string): Parser<void> {
+    this.input.where = "among sections that cannot be walked";
+    this.#vmdescription = yield* skipToDescription(this.input, cause);
+    this.#validation = { kind: "end", cause };
+  }
+}
