@@ -1,0 +1,115 @@
+/** A change of an authority's directory: all of it or nothing, one at a time. */
+
+import { fileError, syncDirectory } from "../base/mod.ts";
+import {
+  type Journal,
+  readJournal,
+  removeJournal,
+  type StagedHost,
+  writeJournal,
+} from "./journal.ts";
+import { type LockOptions, takeLock } from "./lock.ts";
+import { ensureDirectory, makeDirectory, type PkiPaths, removeAll } from "./pki.ts";
+import { abandon, publish, setDigest, STAGED_AUTHORITY } from "./publish.ts";
+
+/** What a command may do while it holds the directory. */
+export interface Change {
+  /** Makes the directory that a host's new set is to be written to; it is published at the end. */
+  stageHost(host: string): string;
+  /** Makes the directory that the CA's own files are to be written to. */
+  stageAuthority(): string;
+}
+
+/**
+ * Takes the directory's lock, finishes what an interrupted command has left, runs the work and
+ * publishes what it staged. If the work throws, nothing has changed.
+ *
+ * The contract: files are staged with their final mode and synced; a host is staged once.
+ *
+ * @throws {CaError} `JOURNAL`, `NOT_A_DIRECTORY`.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
+ */
+export async function changePki<T>(
+  paths: PkiPaths,
+  options: LockOptions,
+  work: (change: Change) => Promise<T>,
+): Promise<T> {
+  using _lock = await takeLock(paths.lock, options);
+  await finishInterrupted(paths);
+  const staged: string[] = [];
+  let authority = false;
+  const stage = (name: string) => {
+    ensureDirectory(paths.staging);
+    const directory = `${paths.staging}/${name}`;
+    makeDirectory(directory);
+    return directory;
+  };
+  try {
+    const result = await work({
+      stageHost(host) {
+        staged.push(host);
+        return stage(host);
+      },
+      stageAuthority() {
+        authority = true;
+        return stage(STAGED_AUTHORITY);
+      },
+    });
+    await commit(paths, authority, staged);
+    return result;
+  } catch (error) {
+    discardStaged(paths);
+    throw error;
+  }
+}
+
+async function commit(
+  paths: PkiPaths,
+  authority: boolean,
+  staged: readonly string[],
+): Promise<void> {
+  const directories = staged.map((host) => `${paths.staging}/${host}`);
+  if (authority) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
+  if (directories.length === 0) return;
+  for (const directory of [...directories, paths.staging]) syncNames(directory);
+  const hosts: StagedHost[] = [];
+  for (const [i, host] of staged.entries()) {
+    hosts.push({ host, digest: await setDigest(directories[i]!) });
+  }
+  const journal: Journal = { authority, hosts };
+  writeJournal(paths, journal);
+  try {
+    await publish(paths, journal);
+  } catch (error) {
+    if (await abandon(paths, journal)) removeJournal(paths);
+    throw error;
+  }
+  removeJournal(paths);
+  removeAll(paths.staging);
+}
+
+async function finishInterrupted(paths: PkiPaths): Promise<void> {
+  const journal = readJournal(paths);
+  if (journal !== undefined) {
+    await publish(paths, journal);
+    removeJournal(paths);
+  }
+  removeAll(paths.staging);
+}
+
+/** Private keys that nobody will use are not left lying; a journal needs what it names. */
+function discardStaged(paths: PkiPaths): void {
+  try {
+    if (readJournal(paths) === undefined) removeAll(paths.staging);
+  } catch {
+    // The error that is on its way says more; the next command cleans up first.
+  }
+}
+
+function syncNames(directory: string): void {
+  try {
+    syncDirectory(directory);
+  } catch (error) {
+    throw fileError(error, directory, "write");
+  }
+}

@@ -1,0 +1,48 @@
+/** The errors of the authority. */
+
+import { type ErrorFacts, type ErrorText, printable, VirtcredsError } from "../base/mod.ts";
+
+const CA_ERRORS = {
+  HOST_NAME: (f) => `${quoted(f)} is not a host name: ${f.cause}`,
+  DNS_NAME: (f) => `${f.option} ${quoted(f)} is not a DNS name: ${f.cause}`,
+  IP_ADDRESS: (f) => `${f.option} ${quoted(f)} is not an IP address: ${f.cause}`,
+  COMMON_NAME: (f) => `${quoted(f)} cannot be the name of a CA: ${f.cause}`,
+  DAYS: (f) => `cannot make a certificate for ${f.value} days: ${f.cause}`,
+  TOO_MANY_NAMES: (f) => `the certificate of ${f.value} would be too large: ${f.cause}`,
+  CA_EXISTS: (f) => `there is a CA already: ${f.file}`,
+  CA_MISSING: (f) => `there is no CA: ${f.file} does not exist`,
+  CA_CERTIFICATE: (f) => `cannot use CA certificate ${f.file}: ${f.cause}`,
+  CA_KEY: (f) => `cannot use CA key ${f.file}: ${f.cause}`,
+  CA_EXPIRED: (f) => `the CA certificate ${f.file} expired on ${f.value}`,
+  CA_NOT_ACTIVE: (f) => `the CA certificate ${f.file} is not valid before ${f.value}`,
+  CRL: (f) => `cannot use CRL ${f.file}: ${f.cause}`,
+  REFUSED: (f) => `QEMU would refuse the credentials made for ${f.value}: ${f.cause}`,
+  NOT_A_DIRECTORY: (f) => `cannot write to ${f.file}: it is ${f.cause}, not a directory`,
+  SYMBOLIC_LINK: (f) => `cannot write to ${f.file}: it is a symbolic link`,
+  JOURNAL: (f) => `cannot finish what ${f.file} says: ${f.cause}`,
+} satisfies Record<string, ErrorText>;
+
+/** Codes that mean that the user's input was wrong, not that the work failed. */
+const USAGE: ReadonlySet<string> = new Set(
+  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "DAYS"],
+);
+
+function quoted(facts: ErrorFacts): string {
+  return `'${printable(facts.value ?? "")}'`;
+}
+
+/** The codes of `ca`. */
+export type CaErrorCode = keyof typeof CA_ERRORS;
+
+/** An error of the authority: its input, its files, its key. */
+export class CaError extends VirtcredsError {
+  override readonly name = "CaError";
+
+  constructor(readonly code: CaErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
+    super(CA_ERRORS, code, facts, options);
+  }
+
+  override get exitCode(): 1 | 2 {
+    return USAGE.has(this.code) ? 2 : 1;
+  }
+}

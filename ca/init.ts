@@ -1,0 +1,133 @@
+/** A new authority. */
+
+import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
+import type { KeyEngine, KeyType } from "../engine/mod.ts";
+import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
+import { changePki } from "./change.ts";
+import { CaError } from "./error.ts";
+import { keyIdentifier } from "./extensions.ts";
+import { signEmptyCrl } from "./issuer.ts";
+import type { LockOptions } from "./lock.ts";
+import { encodeName, LONGEST_ATTRIBUTE } from "./name.ts";
+import {
+  CA_CERTIFICATE_FILE,
+  CA_CRL_FILE,
+  CA_KEY_FILE,
+  ensureRoot,
+  isThere,
+  type PkiPaths,
+  pkiPaths,
+} from "./pki.ts";
+import { authorityExtensions } from "./profile.ts";
+import { authorityValidity, CA_DAYS } from "./validity.ts";
+
+/** Name of a CA unless said otherwise. */
+export const CA_NAME = "virtcreds CA";
+
+/** What a new authority is to be. */
+export interface InitOptions extends LockOptions {
+  /** Its directory, made if it is not there. */
+  readonly dir: string;
+  /** Common name, {@linkcode CA_NAME} by default. */
+  readonly name?: string;
+  /** P-256 by default. */
+  readonly keyType?: KeyType;
+  /** Days of validity, {@linkcode CA_DAYS} by default. */
+  readonly days?: number;
+  readonly engine: KeyEngine;
+  readonly clock?: Clock;
+}
+
+/** An authority that was made. */
+export interface InitResult {
+  readonly dir: string;
+  readonly name: string;
+  readonly keyType: KeyType;
+  /** Paths of the files. */
+  readonly files: { readonly certificate: string; readonly key: string; readonly crl: string };
+  /** In hexadecimal. */
+  readonly serial: string;
+  /** Fingerprint of the certificate, in hexadecimal. */
+  readonly sha256: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/**
+ * Makes a CA: key, self-signed certificate and an empty CRL. An existing one is never touched.
+ *
+ * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`, `DAYS`
+ * for input that cannot be used.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
+ */
+export async function initAuthority(options: InitOptions): Promise<InitResult> {
+  const { engine, keyType = "ec-p256", name = CA_NAME, days = CA_DAYS } = options;
+  const now = (options.clock ?? systemClock)();
+  const paths = pkiPaths(options.dir);
+  checkCommonName(name);
+  const validity = authorityValidity(now, days);
+  refuseExisting(paths);
+  using key = await engine.generateKey(keyType);
+  const subject = encodeName([["CN", name]]);
+  const serial = randomSerial();
+  const certificate = await signCertificate({
+    serial,
+    issuer: subject,
+    subject,
+    ...validity,
+    publicKey: key.publicKey,
+    extensions: await authorityExtensions(key.publicKey),
+  }, key);
+  const keyId = await keyIdentifier(key.publicKey);
+  const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
+  const keyPem = await key.exportPem();
+  ensureRoot(paths.root);
+  await changePki(paths, options, (change) => {
+    refuseExisting(paths);
+    const staged = change.stageAuthority();
+    createFile(`${staged}/${CA_KEY_FILE}`, keyPem, 0o600);
+    createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644);
+    createFile(`${staged}/${CA_CERTIFICATE_FILE}`, encodePem("CERTIFICATE", certificate), 0o644);
+    return Promise.resolve();
+  });
+  return {
+    dir: paths.root,
+    name,
+    keyType,
+    files: { certificate: paths.caCertificate, key: paths.caKey, crl: paths.caCrl },
+    serial: serialText(serial),
+    sha256: await fingerprint(certificate),
+    ...validity,
+  };
+}
+
+function refuseExisting(paths: PkiPaths): void {
+  for (const file of [paths.caCertificate, paths.caKey, paths.caCrl]) {
+    if (!isThere(file)) continue;
+    throw new CaError("CA_EXISTS", {
+      file,
+      hint: [
+        "go on with it: deno task ca issue HOST --dir " + paths.root,
+        "or make another one elsewhere: deno task ca init --dir DIR",
+      ],
+    });
+  }
+}
+
+function checkCommonName(name: string): void {
+  const length = [...name].length;
+  const cause = name.trim() !== name || name === ""
+    ? "it is empty or has blanks around it"
+    : /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(name)
+    ? "it has a control character"
+    : length > LONGEST_ATTRIBUTE
+    ? `it has ${length} characters, more than ${LONGEST_ATTRIBUTE}`
+    : undefined;
+  if (cause === undefined) return;
+  throw new CaError("COMMON_NAME", {
+    option: "--name",
+    value: name,
+    cause,
+    hint: `choose one such as --name "${CA_NAME}"`,
+  });
+}

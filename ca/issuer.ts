@@ -1,0 +1,238 @@
+/** The authority as it signs: opened from its files, its parts encoded once for all it issues. */
+
+import {
+  decodePem,
+  encodePem,
+  readTextLimited,
+  Tag,
+  VirtcredsError,
+  writeFileAtomic,
+} from "../base/mod.ts";
+import { type Certificate, parseCertificate, parseCrl, type RevocationList } from "../creds/mod.ts";
+import type { KeyEngine, SigningKey } from "../engine/mod.ts";
+import { crlNumberAt, signCrl } from "./crl.ts";
+import { CaError } from "./error.ts";
+import { authorityKeyIdentifier } from "./extensions.ts";
+import { LONGEST_ATTRIBUTE } from "./name.ts";
+import { isThere, type PkiPaths } from "./pki.ts";
+import { crlDates, type Validity } from "./validity.ts";
+
+/** What of an issuer goes into the certificates and CRLs that it signs. */
+export interface IssuerIdentity extends Validity {
+  /** Name, DER. */
+  readonly subject: Uint8Array;
+  /** Its subjectKeyIdentifier; a certificate of another tool may have none. */
+  readonly keyId: Uint8Array | undefined;
+}
+
+/** An authority that can sign; owned by whoever opened it. */
+export interface Issuer extends IssuerIdentity, Disposable {
+  /** Its CN, where it has one that can stand in other names. */
+  readonly commonName: string | undefined;
+  readonly key: SigningKey;
+  /** `ca-cert.pem` for the hosts: every certificate of the authority's own file. */
+  readonly certificatePem: string;
+  /** `ca-crl.pem` for the hosts. */
+  readonly crlPem: string;
+}
+
+/**
+ * Opens the authority of a directory; the caller holds its lock, as a missing CRL is made.
+ *
+ * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL`.
+ */
+export async function openIssuer(paths: PkiPaths, engine: KeyEngine, now: Date): Promise<Issuer> {
+  const certificates = readCertificates(paths);
+  const key = await readKey(paths, engine);
+  try {
+    const certificate = certificates.find((one) => sameBytes(one.spki, key.publicKey));
+    if (certificate === undefined) {
+      throw new CaError("CA_KEY", {
+        file: paths.caKey,
+        cause: `it does not belong to ${paths.caCertificate}`,
+        hint: "put the key back that the certificate was made with, or make a new CA elsewhere",
+      });
+    }
+    checkAuthority(paths, certificate, now);
+    const identity = identify(certificate);
+    return {
+      ...identity,
+      commonName: commonName(certificate),
+      key,
+      certificatePem: certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join(""),
+      crlPem: isThere(paths.caCrl)
+        ? readCrls(paths, engine, certificates)
+        : await makeCrl(paths, identity, key, now),
+      [Symbol.dispose]: () => key[Symbol.dispose](),
+    };
+  } catch (error) {
+    key[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Makes a CRL that revokes nothing, PEM, with the label that openssl, certtool and QEMU take. */
+export async function signEmptyCrl(
+  issuer: IssuerIdentity,
+  key: SigningKey,
+  now: Date,
+): Promise<string> {
+  const crl = await signCrl({
+    issuer: issuer.subject,
+    ...crlDates(now, issuer),
+    number: crlNumberAt(now),
+    ...(issuer.keyId === undefined ? {} : { authorityKey: authorityKeyIdentifier(issuer.keyId) }),
+    revoked: [],
+  }, key);
+  return encodePem(CRL_LABEL, crl);
+}
+
+/** RFC 7468 section 6; `CRL`, which some tools write, is read by none of the three. */
+const CRL_LABEL = "X509 CRL";
+
+async function makeCrl(
+  paths: PkiPaths,
+  identity: IssuerIdentity,
+  key: SigningKey,
+  now: Date,
+): Promise<string> {
+  const crl = await signEmptyCrl(identity, key, now);
+  writeFileAtomic(paths.caCrl, crl, 0o644);
+  return crl;
+}
+
+function identify(certificate: Certificate): IssuerIdentity {
+  return {
+    subject: certificate.subject.raw,
+    keyId: certificate.subjectKeyId?.id,
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+  };
+}
+
+const COMMON_NAME = "2.5.4.3";
+const TEXT_TAGS: readonly number[] = [Tag.PRINTABLE_STRING, Tag.UTF8_STRING];
+
+function commonName(certificate: Certificate): string | undefined {
+  const attribute = certificate.subject.rdns.flat().find((one) => one.oid === COMMON_NAME);
+  if (attribute === undefined || !TEXT_TAGS.includes(attribute.tag)) return undefined;
+  const text = new TextDecoder().decode(attribute.value);
+  return [...text].length <= LONGEST_ATTRIBUTE && text !== "" ? text : undefined;
+}
+
+function readCertificates(paths: PkiPaths): Certificate[] {
+  const file = paths.caCertificate;
+  if (!isThere(file)) {
+    throw new CaError("CA_MISSING", {
+      file,
+      hint: `make one: deno task ca init --dir ${paths.root}`,
+    });
+  }
+  const blocks = decodePem(readTextLimited(file)).filter((block) => block.label === "CERTIFICATE");
+  const refuse = (cause: string) =>
+    new CaError("CA_CERTIFICATE", {
+      file,
+      cause,
+      hint: "put the CA's own certificate back, for example from a host's ca-cert.pem",
+    });
+  if (blocks.length === 0) throw refuse("it has no certificate in PEM");
+  return blocks.map((block) => {
+    try {
+      return parseCertificate(block.der);
+    } catch (error) {
+      throw refuse(reason(error));
+    }
+  });
+}
+
+async function readKey(paths: PkiPaths, engine: KeyEngine): Promise<SigningKey> {
+  const file = paths.caKey;
+  if (!isThere(file)) {
+    throw new CaError("CA_KEY", {
+      file,
+      cause: "there is no such file",
+      hint: `only the machine that has it can issue: put it back as ${file}, mode 0600`,
+    });
+  }
+  const pem = readTextLimited(file);
+  try {
+    return await engine.importKey(pem);
+  } catch (error) {
+    throw new CaError("CA_KEY", {
+      file,
+      cause: reason(error),
+      hint: "put the key back that the CA's certificate was made with, as PEM",
+    }, { cause: error });
+  }
+}
+
+function checkAuthority(paths: PkiPaths, certificate: Certificate, now: Date): void {
+  const file = paths.caCertificate;
+  const { basicConstraints, keyUsage, notBefore, notAfter } = certificate;
+  const hint = `make another CA: deno task ca init --dir DIR`;
+  if (basicConstraints?.ca !== true) {
+    throw new CaError("CA_CERTIFICATE", { file, cause: "it is not the certificate of a CA", hint });
+  }
+  if (keyUsage !== undefined && !keyUsage.usages.includes("keyCertSign")) {
+    const cause = "its key usage does not permit certificate signing";
+    throw new CaError("CA_CERTIFICATE", { file, cause, hint });
+  }
+  if (now > notAfter) throw new CaError("CA_EXPIRED", { file, value: day(notAfter), hint });
+  if (now < notBefore) {
+    throw new CaError("CA_NOT_ACTIVE", {
+      file,
+      value: notBefore.toISOString(),
+      hint: `set this machine's clock right: it says ${now.toISOString()}`,
+    });
+  }
+}
+
+/** A server with a CRL that its CA did not sign does not start, so no host shall get one. */
+function readCrls(paths: PkiPaths, engine: KeyEngine, trust: readonly Certificate[]): string {
+  const file = paths.caCrl;
+  const refuse = (cause: string) =>
+    new CaError("CRL", {
+      file,
+      cause,
+      hint: `put the CA's own CRL back as ${file}`,
+    });
+  const blocks = decodePem(readTextLimited(file)).filter((block) => block.label === CRL_LABEL);
+  if (blocks.length === 0) throw refuse(`it has no ${CRL_LABEL} in PEM`);
+  for (const block of blocks) {
+    let crl: RevocationList;
+    try {
+      crl = parseCrl(block.der);
+    } catch (error) {
+      throw refuse(reason(error));
+    }
+    if (!trust.some((one) => signedBy(crl, one, engine))) throw refuse("the CA did not sign it");
+  }
+  return blocks.map((block) => encodePem(CRL_LABEL, block.der)).join("");
+}
+
+function signedBy(crl: RevocationList, signer: Certificate, engine: KeyEngine): boolean {
+  if (!sameBytes(crl.issuer.raw, signer.subject.raw)) return false;
+  try {
+    return engine.verify({
+      publicKey: signer.spki,
+      algorithm: crl.signatureAlgorithm.raw,
+      data: crl.tbs,
+      signature: crl.signature,
+    });
+  } catch {
+    return false;
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => octet === b[i]);
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
+function reason(error: unknown): string {
+  if (error instanceof VirtcredsError) return error.facts.cause ?? error.message;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,165 @@
+/** Where things lie in the directory of an authority. */
+
+import { fileError } from "../base/mod.ts";
+import { CaError } from "./error.ts";
+
+/** The directory that is taken unless said otherwise. */
+export const PKI_DIRECTORY = "pki";
+
+/** The files and directories of an authority. */
+export interface PkiPaths {
+  readonly root: string;
+  readonly caCertificate: string;
+  readonly caKey: string;
+  readonly caCrl: string;
+  /** One directory for each host, as QEMU takes it. */
+  readonly hosts: string;
+  /** The set that each host had before. */
+  readonly previous: string;
+  /** Sets that are being made; whatever is in it without a journal is rubbish. */
+  readonly staging: string;
+  /** Says which finished sets of `staging` are to be published; its presence is the commit. */
+  readonly journal: string;
+  /** Held by the one command that changes the directory. */
+  readonly lock: string;
+}
+
+/** File names of the authority itself; in `hosts/HOST` the first and last stand too. */
+export const CA_CERTIFICATE_FILE = "ca-cert.pem";
+export const CA_KEY_FILE = "ca-key.pem";
+export const CA_CRL_FILE = "ca-crl.pem";
+
+/** Names the files and directories below a root. */
+export function pkiPaths(root: string): PkiPaths {
+  const base = root.length > 1 ? root.replace(/\/+$/, "") || "/" : root;
+  const at = (name: string) => base === "/" ? `/${name}` : `${base}/${name}`;
+  return {
+    root: base,
+    caCertificate: at(CA_CERTIFICATE_FILE),
+    caKey: at(CA_KEY_FILE),
+    caCrl: at(CA_CRL_FILE),
+    hosts: at("hosts"),
+    previous: at("previous"),
+    staging: at(".new"),
+    journal: at(".journal"),
+    lock: at(".lock"),
+  };
+}
+
+/**
+ * Whether something is at a path, a broken symbolic link included.
+ *
+ * @throws {BaseError} `FILE_NOT_READABLE` If that cannot be found out.
+ */
+export function isThere(path: string): boolean {
+  return look(path) !== undefined;
+}
+
+/**
+ * Whether a directory is at a path; a symbolic link to one is none, since a planted link would
+ * lead private keys elsewhere.
+ *
+ * @throws {CaError} `NOT_A_DIRECTORY` If something else is there.
+ */
+export function isOwnDirectory(path: string): boolean {
+  const info = look(path);
+  if (info === undefined) return false;
+  if (info.isDirectory) return true;
+  throw new CaError("NOT_A_DIRECTORY", {
+    file: path,
+    cause: info.isSymlink ? "a symbolic link" : "a file",
+    hint: `see what it is with ls -l ${path}, then move it away`,
+  });
+}
+
+/**
+ * Refuses a symbolic link, whose target this would create or change.
+ *
+ * @throws {CaError} `SYMBOLIC_LINK` If one is at the path.
+ */
+export function refuseLink(path: string): void {
+  if (look(path)?.isSymlink) {
+    throw new CaError("SYMBOLIC_LINK", { file: path, hint: `remove it with rm ${path}` });
+  }
+}
+
+/**
+ * Creates a directory unless it is there.
+ *
+ * @throws {CaError} `NOT_A_DIRECTORY` If something else is there.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If it cannot be made.
+ */
+export function ensureDirectory(path: string): void {
+  if (isOwnDirectory(path)) return;
+  makeDirectory(path);
+}
+
+/**
+ * Creates the directory of an authority unless it is there; a symbolic link to one is the user's
+ * own choice of a place.
+ *
+ * @throws {CaError} `NOT_A_DIRECTORY` If a file is there.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If it cannot be made.
+ */
+export function ensureRoot(path: string): void {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory) {
+      throw new CaError("NOT_A_DIRECTORY", {
+        file: path,
+        cause: "or leads through a file",
+        hint: "choose another one with --dir",
+      });
+    }
+    throw fileError(error, path, "write");
+  }
+}
+
+/** Creates a directory that others may enter whatever the umask, since a QEMU is another user. */
+export function makeDirectory(path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o755 });
+    Deno.chmodSync(path, 0o755);
+  } catch (error) {
+    throw fileError(error, path, "write");
+  }
+}
+
+/** The names in a directory, sorted. */
+export function entryNames(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+}
+
+/** Removes a file or a whole directory; a symbolic link itself, never what it points at. */
+export function removeAll(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error, path, "write");
+  }
+}
+
+/** Renames, with an error that names the new path. */
+export function rename(from: string, to: string): void {
+  try {
+    Deno.renameSync(from, to);
+  } catch (error) {
+    throw fileError(error, to, "write");
+  }
+}
+
+function look(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    // `file/hosts`: what is not a directory has nothing in it.
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
+    throw fileError(error, path, "read");
+  }
+}

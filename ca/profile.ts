@@ -1,0 +1,72 @@
+/**
+ * Which extensions a certificate gets, so that every line of QEMU and libvirt takes it.
+ *
+ * The key usage of a leaf is where they disagree: older ones refuse a critical one without
+ * keyEncipherment, RFC 8813 forbids that bit on an EC key, and all of them let pass what is not
+ * critical. An RSA key may have both bits, so there it stays critical, as RFC 5280 4.2.1.3 wants.
+ * A purpose that is not critical is one that libvirt's inverted test of anyExtendedKeyUsage cannot
+ * trip over.
+ */
+
+import type { KeyType } from "../engine/mod.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extendedKeyUsage,
+  keyIdentifier,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from "./extensions.ts";
+import type { SubjectName } from "./host_name.ts";
+
+/** What a host's certificate is for: the endpoint that QEMU loads it as. */
+export type Role = "server" | "client";
+
+/** All roles, in the order they are issued. */
+export const ROLES: readonly Role[] = ["server", "client"];
+
+const CA_CONSTRAINTS = basicConstraints(true);
+const CA_USAGE = keyUsage(["keyCertSign", "cRLSign"], true);
+const LEAF_CONSTRAINTS = basicConstraints(false);
+const SIGNING_USAGE = keyUsage(["digitalSignature"], false);
+const RSA_USAGE = keyUsage(["digitalSignature", "keyEncipherment"], true);
+const PURPOSE: Readonly<Record<Role, Uint8Array>> = {
+  server: extendedKeyUsage("serverAuth"),
+  client: extendedKeyUsage("clientAuth"),
+};
+
+/** The extensions of a self-signed CA certificate. */
+export async function authorityExtensions(publicKey: Uint8Array): Promise<Uint8Array[]> {
+  return [
+    CA_CONSTRAINTS,
+    CA_USAGE,
+    subjectKeyIdentifier(await keyIdentifier(publicKey)),
+  ];
+}
+
+/** What the extensions of a host's certificate depend on. */
+export interface LeafProfile {
+  readonly role: Role;
+  readonly keyType: KeyType;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  readonly names: readonly SubjectName[];
+  /** The issuer's key identifier, if it has one. */
+  readonly issuerKeyId: Uint8Array | undefined;
+  /** Whether the subject is empty, so that the names stand alone. */
+  readonly anonymous: boolean;
+}
+
+/** The extensions of a host's certificate. */
+export async function leafExtensions(profile: LeafProfile): Promise<Uint8Array[]> {
+  const { role, keyType, publicKey, names, issuerKeyId, anonymous } = profile;
+  return [
+    LEAF_CONSTRAINTS,
+    keyType.startsWith("rsa-") ? RSA_USAGE : SIGNING_USAGE,
+    PURPOSE[role],
+    subjectAltName(names, anonymous),
+    subjectKeyIdentifier(await keyIdentifier(publicKey)),
+    ...(issuerKeyId === undefined ? [] : [authorityKeyIdentifier(issuerKeyId)]),
+  ];
+}

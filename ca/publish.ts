@@ -1,0 +1,101 @@
+/**
+ * Finished sets put in their places, so that whoever looks, and whatever dies when, finds the old
+ * set of a host or the new one.
+ *
+ * Each step can be repeated: {@linkcode publish} is what the command itself does after writing the
+ * journal, and what the next command does if that one was killed.
+ */
+
+import { syncDirectory } from "../base/mod.ts";
+import { exchangePaths } from "../os/mod.ts";
+import { CaError } from "./error.ts";
+import type { Journal, StagedHost } from "./journal.ts";
+import {
+  CA_CERTIFICATE_FILE,
+  CA_CRL_FILE,
+  CA_KEY_FILE,
+  ensureDirectory,
+  isOwnDirectory,
+  isThere,
+  type PkiPaths,
+  removeAll,
+  rename,
+} from "./pki.ts";
+
+/** Name of the CA's own files in the staging directory; no host can have it. */
+export const STAGED_AUTHORITY = "@authority";
+
+/** Publishes what a journal names, and makes it durable. */
+export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
+  isOwnDirectory(paths.staging);
+  if (journal.authority) publishAuthority(paths);
+  if (journal.hosts.length > 0) {
+    ensureDirectory(paths.hosts);
+    ensureDirectory(paths.previous);
+    for (const entry of journal.hosts) await publishHost(paths, entry);
+    syncDirectory(paths.hosts);
+    syncDirectory(paths.previous);
+  }
+  syncDirectory(paths.root);
+}
+
+/** The certificate comes last: where it is, the CA is whole. */
+function publishAuthority(paths: PkiPaths): void {
+  for (const name of [CA_KEY_FILE, CA_CRL_FILE, CA_CERTIFICATE_FILE]) {
+    const staged = `${paths.staging}/${STAGED_AUTHORITY}/${name}`;
+    if (!isThere(staged)) continue;
+    const file = `${paths.root === "/" ? "" : paths.root}/${name}`;
+    if (isThere(file)) throw new CaError("CA_EXISTS", { file });
+    rename(staged, file);
+  }
+}
+
+async function publishHost(paths: PkiPaths, entry: StagedHost): Promise<void> {
+  const staged = `${paths.staging}/${entry.host}`;
+  const live = `${paths.hosts}/${entry.host}`;
+  const previous = `${paths.previous}/${entry.host}`;
+  if (!isOwnDirectory(staged)) return;
+  if (!isOwnDirectory(live)) return rename(staged, live);
+  const exchanged = await setDigest(live) === entry.digest || exchangePaths(staged, live);
+  removeAll(previous);
+  if (exchanged) return rename(staged, previous);
+  rename(live, previous);
+  try {
+    rename(staged, live);
+  } catch (error) {
+    rename(previous, live);
+    throw error;
+  }
+}
+
+/**
+ * Gives up what a failure kept from its place: what was staged and not published is removed.
+ *
+ * @returns Whether nothing is left to finish, so that the journal can go.
+ */
+export async function abandon(paths: PkiPaths, journal: Journal): Promise<boolean> {
+  let done = true;
+  for (const entry of journal.hosts) {
+    const staged = `${paths.staging}/${entry.host}`;
+    const live = `${paths.hosts}/${entry.host}`;
+    if (!isOwnDirectory(staged)) continue;
+    // Without the live set, or with the new one there, the host is between two steps.
+    const untouched = isOwnDirectory(live)
+      ? await setDigest(live) !== entry.digest
+      : !isThere(`${paths.previous}/${entry.host}`);
+    if (untouched) removeAll(staged);
+    else done = false;
+  }
+  return done && !journal.authority;
+}
+
+/** Identifies a set by its certificates, whose serials no two sets share. */
+export async function setDigest(directory: string): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for (const name of ["server-cert.pem", "client-cert.pem"]) {
+    const file = `${directory}/${name}`;
+    if (isThere(file)) parts.push(Deno.readFileSync(file));
+  }
+  const bytes = await new Blob(parts as BlobPart[]).bytes();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}

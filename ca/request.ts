@@ -1,0 +1,69 @@
+/** What is asked for a host, checked before anything is made or written. */
+
+import type { KeyType } from "../engine/mod.ts";
+import { CaError } from "./error.ts";
+import { parseDnsName, parseHostName, parseIpName, type SubjectName } from "./host_name.ts";
+import { type Role, ROLES } from "./profile.ts";
+import { HOST_DAYS } from "./validity.ts";
+
+/** A host as the user or an inventory names it. */
+export interface HostOptions {
+  /** DNS name or IP literal; its directory is called so. */
+  readonly host: string;
+  /** Further DNS names. */
+  readonly dns?: readonly string[];
+  /** Further IP addresses. */
+  readonly ip?: readonly string[];
+  /** Both by default. */
+  readonly roles?: readonly Role[];
+  /** P-256 by default. */
+  readonly keyType?: KeyType;
+  /** Days of validity, {@linkcode HOST_DAYS} by default. */
+  readonly days?: number;
+}
+
+/** A host that can be issued for. */
+export interface HostRequest {
+  readonly host: SubjectName;
+  /** The host's own name first; none twice. */
+  readonly names: readonly SubjectName[];
+  /** In the order of {@linkcode ROLES}. */
+  readonly roles: readonly Role[];
+  readonly keyType: KeyType;
+  readonly days: number;
+}
+
+/**
+ * Checks what is asked for hosts.
+ *
+ * @throws {CaError} `HOST_NAME`, `DNS_NAME`, `IP_ADDRESS` for a name that is none, `HOST_NAME` if a
+ * host is named twice.
+ */
+export function parseRequests(hosts: readonly HostOptions[]): HostRequest[] {
+  const seen = new Set<string>();
+  return hosts.map((options) => {
+    const request = parseRequest(options);
+    if (seen.has(request.host.text)) {
+      const cause = request.host.text === options.host
+        ? "it is given twice"
+        : `it is ${request.host.text}, which is given already`;
+      throw new CaError("HOST_NAME", { value: options.host, cause, hint: "name each host once" });
+    }
+    seen.add(request.host.text);
+    return request;
+  });
+}
+
+function parseRequest(options: HostOptions): HostRequest {
+  const { keyType = "ec-p256", days = HOST_DAYS } = options;
+  const host = parseHostName(options.host);
+  const names = [
+    host,
+    ...(options.dns ?? []).map(parseDnsName),
+    ...(options.ip ?? []).map(parseIpName),
+  ];
+  const unique = new Map(names.map((name) => [`${name.kind}:${name.text}`, name]));
+  const wanted = options.roles ?? [];
+  const roles = wanted.length === 0 ? ROLES : ROLES.filter((role) => wanted.includes(role));
+  return { host, names: [...unique.values()], roles, keyType, days };
+}

@@ -1,0 +1,88 @@
+/** From when until when a certificate is valid. */
+
+import { CaError } from "./error.ts";
+
+/** A span of validity in whole seconds, both ends included. */
+export interface Validity {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** Days a CA is valid unless said otherwise: ten years. */
+export const CA_DAYS = 3650;
+
+/** Days a host's certificate is valid unless said otherwise: a year. */
+export const HOST_DAYS = 365;
+
+/** The most days that are taken: a century. */
+export const LONGEST_DAYS = 36_500;
+
+const SECOND = 1_000;
+const HOUR = 3_600_000;
+const DAY = 86_400_000;
+
+/** How far back validity starts, for clocks that are behind; a CA precedes all that it signs. */
+const CA_BACKDATED = DAY;
+const HOST_BACKDATED = HOUR;
+
+/**
+ * The validity of a CA made now.
+ *
+ * @throws {CaError} `DAYS` If the days are no whole number from 1 to {@linkcode LONGEST_DAYS}.
+ */
+export function authorityValidity(now: Date, days: number): Validity {
+  checkDays(days);
+  return span(now, CA_BACKDATED, days);
+}
+
+/**
+ * The validity of a host's certificate issued now, never beyond its issuer's; `cut` says that the
+ * issuer ends it before the days are over.
+ *
+ * @throws {CaError} `DAYS` as {@linkcode authorityValidity}.
+ */
+export function hostValidity(
+  now: Date,
+  days: number,
+  issuer: Validity,
+): Validity & { readonly cut: boolean } {
+  checkDays(days);
+  const { notBefore, notAfter } = span(now, HOST_BACKDATED, days);
+  const cut = notAfter > issuer.notAfter;
+  return {
+    notBefore: notBefore < issuer.notBefore ? issuer.notBefore : notBefore,
+    notAfter: cut ? issuer.notAfter : notAfter,
+    cut,
+  };
+}
+
+/** The dates of a CRL made now: good for as long as the CA, as nothing renews it by itself. */
+export function crlDates(
+  now: Date,
+  issuer: Validity,
+): { readonly thisUpdate: Date; readonly nextUpdate: Date } {
+  const { notBefore } = span(now, HOST_BACKDATED, 0);
+  return {
+    thisUpdate: notBefore < issuer.notBefore ? issuer.notBefore : notBefore,
+    nextUpdate: issuer.notAfter,
+  };
+}
+
+/** Whole days from now to a date, rounded to the nearest. */
+export function daysUntil(now: Date, then: Date): number {
+  return Math.round((then.getTime() - now.getTime()) / DAY);
+}
+
+function span(now: Date, backdated: number, days: number): Validity {
+  const start = Math.floor(now.getTime() / SECOND) * SECOND;
+  return { notBefore: new Date(start - backdated), notAfter: new Date(start + days * DAY) };
+}
+
+function checkDays(days: number): void {
+  if (Number.isInteger(days) && days >= 1 && days <= LONGEST_DAYS) return;
+  throw new CaError("DAYS", {
+    value: String(days),
+    option: "--days",
+    cause: `it has to be a whole number from 1 to ${LONGEST_DAYS}`,
+  });
+}

@@ -1,0 +1,56 @@
+/** What the commands of `ca` share: flags, the engine they ask for, how dates are shown. */
+
+import {
+  chooseEngine,
+  type Engine,
+  type EngineName,
+  KEY_TYPES,
+  type KeyType,
+} from "../engine/mod.ts";
+import type { Flag, Input } from "./_command.ts";
+
+/** The authority's directory. */
+export const DIR_FLAG: Flag = {
+  name: "dir",
+  value: "DIR",
+  default: "pki",
+  help: "directory of the CA",
+};
+
+/** The kind of key that is made. */
+export const KEY_TYPE_FLAG: Flag = {
+  name: "key-type",
+  value: "TYPE",
+  choices: KEY_TYPES,
+  default: "ec-p256",
+  help: "kind of key",
+};
+
+/** What does the signing. */
+export const ENGINE_FLAG: Flag = {
+  name: "engine",
+  value: "ENGINE",
+  choices: ["auto", "gnutls", "platform"],
+  help: "what makes keys and signs; VIRTCREDS_ENGINE does the same",
+};
+
+/** Loads the engine that the flag names. */
+export async function engineFor(input: Input): Promise<Engine> {
+  const name = input.get("engine");
+  return await chooseEngine(name === undefined || name === "auto" ? undefined : name as EngineName);
+}
+
+/** The kind of key that the flag names. */
+export function keyTypeFor(input: Input): KeyType {
+  return input.get("key-type") as KeyType;
+}
+
+/** A date as people plan by it: `2027-11-24, 365 days`. */
+export function untilText(date: Date, days: number): string {
+  return `${date.toISOString().slice(0, 10)}, ${days} ${days === 1 ? "day" : "days"}`;
+}
+
+/** Says why the command stands still. */
+export function sayWaiting(dir: string): () => void {
+  return () => console.error(`waiting for another command that changes ${dir}`);
+}

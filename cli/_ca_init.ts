@@ -1,0 +1,58 @@
+/** `ca init`: a new authority. */
+
+import {
+  DIR_FLAG,
+  ENGINE_FLAG,
+  engineFor,
+  KEY_TYPE_FLAG,
+  keyTypeFor,
+  sayWaiting,
+  untilText,
+} from "./_ca_flags.ts";
+import type { Command, Input } from "./_command.ts";
+
+/** The command. */
+export const caInit: Command = {
+  name: "ca init",
+  summary: "make a CA: its key, its certificate and an empty CRL",
+  usage: "[--dir DIR] [--name CN] [--key-type TYPE] [--days N]",
+  examples: [
+    ["deno task ca init", "a CA in pki/"],
+    ['deno task ca init --dir /srv/pki --name "Example Virt CA"', "another place, another name"],
+    ["deno task ca init --key-type rsa-3072 --days 7300", "RSA, for twenty years"],
+  ],
+  flags: [
+    DIR_FLAG,
+    { name: "name", value: "CN", default: "virtcreds CA", help: "common name of the CA" },
+    KEY_TYPE_FLAG,
+    { name: "days", value: "N", default: "3650", help: "days until it expires" },
+    ENGINE_FLAG,
+  ],
+  notes: "An existing CA is never overwritten.",
+  run,
+};
+
+async function run(input: Input): Promise<number> {
+  const { daysUntil, initAuthority, LONGEST_DAYS } = await import("../ca/mod.ts");
+  const dir = input.get("dir")!;
+  const made = await initAuthority({
+    dir,
+    name: input.get("name")!,
+    keyType: keyTypeFor(input),
+    days: input.number("days", 1, LONGEST_DAYS)!,
+    engine: await engineFor(input),
+    onWait: sayWaiting(dir),
+  });
+  const until = untilText(made.notAfter, daysUntil(new Date(), made.notAfter));
+  console.log(`made the CA "${made.name}" (${made.keyType})`);
+  console.log(`  certificate  ${made.files.certificate}, valid until ${until}`);
+  console.log(`  private key  ${made.files.key}, mode 0600: back it up, keep it off the hosts`);
+  console.log(`  CRL          ${made.files.crl}, empty`);
+  console.log(`  SHA-256      ${made.sha256}`);
+  console.error(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);
+  return 0;
+}
+
+function dirFlag(dir: string): string {
+  return dir === DIR_FLAG.default ? "" : ` --dir ${dir}`;
+}

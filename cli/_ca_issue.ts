@@ -1,0 +1,123 @@
+/** `ca issue`: credentials for hosts. */
+
+import { resolve } from "@std/path";
+import type { IssuedCertificate, IssuedHost, Role } from "../ca/mod.ts";
+import {
+  DIR_FLAG,
+  ENGINE_FLAG,
+  engineFor,
+  KEY_TYPE_FLAG,
+  keyTypeFor,
+  sayWaiting,
+  untilText,
+} from "./_ca_flags.ts";
+import { type Command, type Input, printable } from "./_command.ts";
+
+/** The command. */
+export const caIssue: Command = {
+  name: "ca issue",
+  summary: "make a directory of credentials for each host, ready for tls-creds-x509,dir=…",
+  usage: "HOST… [--dir DIR] [--dns NAME]… [--ip ADDR]… [--role ROLE]… [--days N]",
+  examples: [
+    ["deno task ca issue host-a host-b", "pki/hosts/host-a and pki/hosts/host-b"],
+    [
+      "deno task ca issue host-a --dns host-a.example.com --ip 192.0.2.7 --ip 2001:db8::7",
+      "every name that others reach it by",
+    ],
+    ["deno task ca issue 192.0.2.9 --role server", "a host that has only an address"],
+  ],
+  flags: [
+    DIR_FLAG,
+    { name: "dns", value: "NAME", repeat: true, help: "further DNS name of each host" },
+    { name: "ip", value: "ADDR", repeat: true, help: "further IP address of each host" },
+    {
+      name: "role",
+      value: "ROLE",
+      repeat: true,
+      choices: ["server", "client"],
+      help: "endpoint to issue for; both when absent",
+    },
+    KEY_TYPE_FLAG,
+    { name: "days", value: "N", default: "365", help: "days until it expires" },
+    { name: "json", help: "one JSON object for each host" },
+    ENGINE_FLAG,
+  ],
+  operands: { name: "HOST", min: 1, max: 100_000 },
+  notes: `A host's directory is replaced in one step; the set it had before is kept in
+DIR/previous/HOST until the next. Names are folded to lower case, internationalized ones
+become A-labels; a HOST that is an IP address becomes an IP name.`,
+  run,
+};
+
+async function run(input: Input): Promise<number> {
+  const { issueHosts, LONGEST_DAYS } = await import("../ca/mod.ts");
+  const dir = input.get("dir")!;
+  const days = input.number("days", 1, LONGEST_DAYS)!;
+  const hosts = input.operands.map((host) => ({
+    host,
+    dns: input.all("dns"),
+    ip: input.all("ip"),
+    roles: input.all("role") as Role[],
+    keyType: keyTypeFor(input),
+    days,
+  }));
+  const context = { dir, engine: await engineFor(input), onWait: sayWaiting(dir) };
+  const issued = await issueHosts(hosts, context);
+  for (const [i, host] of issued.entries()) {
+    if (input.on("json")) console.log(JSON.stringify(toJson(host)));
+    else await printHost(host);
+    sayNotes(host, input.operands[i]!, days);
+  }
+  return 0;
+}
+
+function toJson(host: IssuedHost): Record<string, unknown> {
+  const byRole = (pick: (one: IssuedCertificate) => string) =>
+    Object.fromEntries(host.certificates.map((one) => [one.role, pick(one)]));
+  return {
+    host: host.host,
+    dir: resolve(host.dir),
+    dns: host.dns,
+    ip: host.ip,
+    keyType: host.keyType,
+    notBefore: host.notBefore,
+    notAfter: host.notAfter,
+    serials: byRole((one) => one.serial),
+    sha256: byRole((one) => one.sha256),
+    files: host.files.map((file) => resolve(file)),
+    previous: host.previous === undefined ? null : resolve(host.previous),
+  };
+}
+
+async function printHost(host: IssuedHost): Promise<void> {
+  const { daysUntil } = await import("../ca/mod.ts");
+  const names = [...host.dns.map((name) => `DNS ${name}`), ...host.ip.map((name) => `IP ${name}`)];
+  console.log(`issued for ${host.host} (${host.keyType})`);
+  console.log(`  directory    ${host.dir}`);
+  console.log(`  names        ${names.join(", ")}`);
+  console.log(`  valid until  ${untilText(host.notAfter, daysUntil(new Date(), host.notAfter))}`);
+  for (const { role } of host.certificates) {
+    console.log(`  ${role}       ${objectLine(host, role)}`);
+  }
+}
+
+/** The option as QEMU reads it: a comma in a value is doubled. */
+function objectLine(host: IssuedHost, role: Role): string {
+  const dir = resolve(host.dir).replaceAll(",", ",,");
+  return `-object tls-creds-x509,id=tls0,dir=${dir},endpoint=${role},verify-peer=on`;
+}
+
+function sayNotes(host: IssuedHost, asked: string, days: number): void {
+  const say = (text: string) => console.error(`note: ${text}`);
+  if (asked !== host.host) say(`${printable(asked)} is issued as ${host.host}`);
+  if (host.cut) {
+    const end = host.notAfter.toISOString().slice(0, 10);
+    say(`${host.host} is valid until ${end} instead of for ${days} days, as its CA ends then`);
+  }
+  if (!host.named) {
+    say(`${host.host} is too long for a CN: its subject has none, its alternative names have it`);
+  }
+  if (host.dropped.length > 0) {
+    say(`not in the new set, but kept in ${host.previous}: ${printable(host.dropped.join(", "))}`);
+  }
+}

@@ -1,0 +1,15 @@
+/** `ca`: the authority. */
+
+import type { CommandGroup } from "./_command.ts";
+import { runGroup } from "./_command.ts";
+import { caInit } from "./_ca_init.ts";
+import { caIssue } from "./_ca_issue.ts";
+
+/** All that is done with an authority. */
+export const caGroup: CommandGroup = {
+  name: "ca",
+  summary: "make a CA and issue TLS credentials for virtualization hosts",
+  commands: [caInit, caIssue],
+};
+
+if (import.meta.main) await runGroup(caGroup, Deno.args);
