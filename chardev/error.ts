@@ -1,12 +1,16 @@
 /** The errors of character devices: their options, their local end, their log. */
 
 import { type ErrorFacts, type ErrorText, VirtcredsError } from "../base/mod.ts";
+import { ChannelError } from "../channel/mod.ts";
+import { CredsError } from "../creds/mod.ts";
+import { EngineError } from "../engine/mod.ts";
 
 const CHARDEV_ERRORS = {
   OPTION: (f) => f.text ?? `cannot use option '${f.option}': ${f.cause}`,
   UNSUPPORTED: (f) => `cannot do ${f.option} here: ${f.cause}`,
   NO_EFFECT: (f) => `option '${f.option}' has no effect ${f.cause}`,
   ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
+  HUNG_UP: (f) => `${f.peer} ended the session: ${f.cause}`,
   LOG: (f) => `Could not create '${f.file}': ${f.cause}`,
   LOG_WRITE: (f) => `cannot write to log ${f.file}: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
@@ -28,4 +32,10 @@ export class ChardevError extends VirtcredsError {
   override get exitCode(): 1 | 2 {
     return USAGE.has(this.code) ? 2 : 1;
   }
+}
+
+/** Whether an error came from the connection or its peer, so that another try may do better. */
+export function isPeerFault(error: unknown): boolean {
+  return error instanceof ChannelError || error instanceof EngineError ||
+    error instanceof CredsError || (error instanceof ChardevError && error.code === "HUNG_UP");
 }

@@ -1,0 +1,99 @@
+/** A dialling device, from its first connection to its last. */
+
+import type { ObjectRegistry } from "../creds/mod.ts";
+import { pause } from "./_pause.ts";
+import { type ChardevChannel, describeChannel } from "./describe.ts";
+import { dialChardev } from "./dial.ts";
+import { ChardevError, isPeerFault } from "./error.ts";
+import type { LocalEnd } from "./local.ts";
+import { keepLog } from "./log.ts";
+import type { SocketChardev } from "./options.ts";
+import { planTls } from "./roles.ts";
+import { splice, type SpliceEnd } from "./splice.ts";
+import { ESCAPE, rawTerminal } from "./terminal.ts";
+
+/** A server that refuses a client of TLS 1.3 hangs up within this time, in ms. */
+const REFUSAL_WINDOW = 5000;
+
+/** What a client tells whoever started it. */
+export interface ClientEvents {
+  /** It is joined from now on. `raw`: to a raw terminal. */
+  connected(channel: ChardevChannel, raw: boolean): void;
+  left(channel: ChardevChannel, end: SpliceEnd): void;
+  /** With `reconnect`: it did not come up or broke, and is dialled again after `wait` ms. */
+  retrying(error: unknown, wait: number): void;
+  /** The log cannot be written any more; the client goes on without. */
+  logFailed(error: unknown): void;
+}
+
+/** How a client runs. */
+export interface RunClientOptions {
+  readonly objects: ObjectRegistry;
+  readonly local: LocalEnd;
+  readonly events: ClientEvents;
+  /** Longest time of a handshake in ms. */
+  readonly handshakeTimeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Connects and joins the connection with the local side until either ends; with `reconnect` the
+ * end of the connection is no end, only that of the local side is.
+ *
+ * @throws {ChannelError}, {EngineError} or {CredsError} If it does not connect or breaks.
+ * @throws {ChardevError} `HUNG_UP` if the peer ended it as one does who refuses a client.
+ */
+export async function runClient(chardev: SocketChardev, options: RunClientOptions): Promise<void> {
+  const { objects, events, signal } = options;
+  const tls = planTls(chardev, objects);
+  using log = keepLog(chardev, events.logFailed);
+
+  async function once(): Promise<SpliceEnd["by"]> {
+    const channel: ChardevChannel = await dialChardev(chardev, {
+      ...(tls === undefined ? {} : { tls }),
+      ...(options.handshakeTimeout === undefined
+        ? {}
+        : { handshakeTimeout: options.handshakeTimeout }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const started = performance.now();
+    using terminal = rawTerminal();
+    events.connected(channel, terminal.raw);
+    const end = await splice(channel, options.local, {
+      tls: tls !== undefined,
+      ...(terminal.raw ? { escape: ESCAPE } : {}),
+      onReceived: log.write,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    terminal[Symbol.dispose]();
+    const soon = performance.now() - started < REFUSAL_WINDOW;
+    if (tls && end.by === "peer" && end.received === 0 && soon && !channel.closedCleanly) {
+      throw hungUp(channel);
+    }
+    events.left(channel, end);
+    return end.by;
+  }
+
+  for (;;) {
+    try {
+      if (await once() !== "peer" || chardev.reconnect === 0) return;
+    } catch (error) {
+      if (chardev.reconnect === 0 || signal?.aborted || !isPeerFault(error)) throw error;
+      events.retrying(error, chardev.reconnect);
+    }
+    await pause(chardev.reconnect, signal);
+  }
+}
+
+/** In TLS 1.3 a client is connected before the server has looked at its certificate. */
+function hungUp(channel: ChardevChannel): ChardevError {
+  return new ChardevError("HUNG_UP", {
+    peer: channel.peer,
+    cause: `it closed the connection without a byte and without a goodbye ` +
+      `(${describeChannel(channel)})`,
+    hint: [
+      "it may have refused this side's certificate: the log of a virtcreds server says why, QEMU says nothing",
+      "check the credentials of both sides: deno task creds check DIR",
+    ],
+  });
+}

@@ -1,0 +1,82 @@
+/** A listening device from its first to its last client. */
+
+import type { Address } from "../channel/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import type { ChardevChannel } from "./describe.ts";
+import { isPeerFault } from "./error.ts";
+import type { LocalEnd } from "./local.ts";
+import { keepLog } from "./log.ts";
+import type { SocketChardev } from "./options.ts";
+import { planTls } from "./roles.ts";
+import { serveChardev } from "./serve.ts";
+import { splice, type SpliceEnd } from "./splice.ts";
+import { ESCAPE, rawTerminal } from "./terminal.ts";
+
+/** What a server tells whoever started it. */
+export interface ServerEvents {
+  listening(address: Address): void;
+  /** A client was let in and is joined from now on. `raw`: to a raw terminal. */
+  connected(channel: ChardevChannel, raw: boolean): void;
+  left(channel: ChardevChannel, end: SpliceEnd): void;
+  /** A client was sent away; the server goes on. */
+  refused(peer: string, error: unknown): void;
+  /** The connection of a client broke; the server goes on. */
+  broken(peer: string, error: unknown): void;
+  /** The log cannot be written any more; the server goes on without. */
+  logFailed(error: unknown): void;
+}
+
+/** How a server runs. */
+export interface RunServerOptions {
+  readonly objects: ObjectRegistry;
+  readonly local: LocalEnd;
+  readonly events: ServerEvents;
+  /** Go on after the last client has left, until the local side ends. */
+  readonly keep?: boolean;
+  /** Longest time of a handshake in ms. */
+  readonly handshakeTimeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Serves clients one after the other until the local side ends or, without `keep`, until a client
+ * has left and no other waits. Refused clients do not count.
+ *
+ * @throws {ChannelError} If it cannot listen, or the connection of the last client breaks.
+ * @throws {CredsError} or {ChardevError} If TLS is not set up right.
+ */
+export async function runServer(chardev: SocketChardev, options: RunServerOptions): Promise<void> {
+  const { objects, local, events, signal } = options;
+  const tls = planTls(chardev, objects);
+  using log = keepLog(chardev, events.logFailed);
+  await using server = await serveChardev(chardev, {
+    ...(tls === undefined ? {} : { tls }),
+    ...(options.handshakeTimeout === undefined
+      ? {}
+      : { handshakeTimeout: options.handshakeTimeout }),
+    onRefused: events.refused,
+  });
+  events.listening(server.address);
+  for (;;) {
+    const channel: ChardevChannel = await server.accept(signal);
+    try {
+      using terminal = rawTerminal();
+      events.connected(channel, terminal.raw);
+      const end = await splice(channel, local, {
+        tls: tls !== undefined,
+        ...(terminal.raw ? { escape: ESCAPE } : {}),
+        onReceived: log.write,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      terminal[Symbol.dispose]();
+      events.left(channel, end);
+      if (end.by !== "peer") return;
+    } catch (error) {
+      const last = !options.keep && server.waiting === 0;
+      if (last || signal?.aborted || !isPeerFault(error)) throw error;
+      events.broken(channel.peer, error);
+      continue;
+    }
+    if (!options.keep && server.waiting === 0) return;
+  }
+}

@@ -1,0 +1,124 @@
+/** The listening side of a socket chardev: clients come in one at a time, verified. */
+
+import { type Address, listen, startTls } from "../channel/mod.ts";
+import type { ByteChannel } from "../engine/mod.ts";
+import { pause, unlessAborted } from "./_pause.ts";
+import type { SocketChardev } from "./options.ts";
+import { explainRefusal } from "./refusal.ts";
+import type { TlsPlan } from "./roles.ts";
+
+/** Most clients whose handshake runs at the same time; more wait in the kernel's backlog. */
+export const MAX_HANDSHAKES = 32;
+/** Most verified clients that wait for their turn; more wait in the kernel's backlog. */
+export const MAX_WAITING = 8;
+
+/** How a server treats those who come. */
+export interface ServeOptions {
+  readonly tls?: TlsPlan;
+  /** Longest time of a handshake in ms; the engine's own limit by default. */
+  readonly handshakeTimeout?: number;
+  /** Hears of each client that was sent away, and why; the server goes on. */
+  readonly onRefused?: (peer: string, error: unknown) => void;
+}
+
+/** A listening device. */
+export interface ChardevServer extends AsyncDisposable {
+  /** Where it listens, with the real port. */
+  readonly address: Address;
+  /** How many verified clients wait for their turn. */
+  readonly waiting: number;
+  /**
+   * Gives the next client that was verified, in the order in which they were; one caller at a
+   * time. The caller owns the channel, and serves it to its end before it asks again.
+   *
+   * @throws The reason of the signal if it aborts, which loses no client.
+   */
+  accept(signal?: AbortSignal): Promise<ByteChannel>;
+  /** Stops listening and sends away all who wait. */
+  close(): void;
+}
+
+/**
+ * Listens for a device. Handshakes run side by side, bounded in number and time, so a silent
+ * client holds nobody up (in QEMU it would); none of them delays the client that is served.
+ *
+ * @throws {ChannelError} `LISTEN_FAILED` or `ADDRESS_UNRESOLVED`.
+ */
+export async function serveChardev(
+  chardev: SocketChardev,
+  options: ServeOptions = {},
+): Promise<ChardevServer> {
+  const { tls, handshakeTimeout, onRefused } = options;
+  const listener = await listen(chardev.address);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const waiting: ByteChannel[] = [];
+  let handshakes = 0;
+  let arrival = Promise.withResolvers<void>();
+  let room = Promise.withResolvers<void>();
+
+  async function greet(raw: ByteChannel): Promise<void> {
+    handshakes++;
+    try {
+      const channel = tls === undefined ? raw : await startTls(raw, {
+        ...tls,
+        signal,
+        ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
+      });
+      if (signal.aborted) return channel.close();
+      waiting.push(channel);
+      arrival.resolve();
+    } catch (error) {
+      if (!signal.aborted) onRefused?.(raw.peer, explainRefusal(error, tls));
+    } finally {
+      handshakes--;
+      room.resolve();
+    }
+  }
+
+  async function letIn(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (handshakes >= MAX_HANDSHAKES || waiting.length >= MAX_WAITING) {
+          room = Promise.withResolvers();
+          await unlessAborted(room.promise, signal);
+        } else greet(await listener.accept(signal));
+      } catch (error) {
+        if (signal.aborted) return;
+        // Out of descriptors or memory: that passes, and the client being served goes on.
+        onRefused?.("the listener", error);
+        await pause(1000, signal).catch(() => {});
+      }
+    }
+  }
+
+  const server: ChardevServer = {
+    address: listener.address,
+    get waiting() {
+      return waiting.length;
+    },
+    async accept(caller) {
+      for (;;) {
+        const next = waiting.shift();
+        if (next !== undefined) {
+          room.resolve();
+          return next;
+        }
+        arrival = Promise.withResolvers();
+        await unlessAborted(unlessAborted(arrival.promise, signal), caller);
+      }
+    },
+    close() {
+      if (signal.aborted) return;
+      stop.abort();
+      listener.close();
+      for (const channel of waiting.splice(0)) channel.close();
+    },
+    [Symbol.asyncDispose]() {
+      server.close();
+      return Promise.resolve();
+    },
+  };
+  letIn();
+  return server;
+}

@@ -1,0 +1,130 @@
+/** A connection joined to the local side, until either side ends. */
+
+import type { ByteChannel } from "../engine/mod.ts";
+import { pause, unlessAborted } from "./_pause.ts";
+import type { LocalEnd } from "./local.ts";
+import { sendTyped } from "./typed.ts";
+
+/**
+ * How long in ms a peer may be silent after the local input has ended before it is told, and again
+ * before it is left. Telling it at once would lose its answer: QEMU hangs up on a half-close.
+ */
+export const QUIET = 1000;
+
+const BUFFER = 64 * 1024;
+
+/** How a connection is joined. */
+export interface SpliceOptions {
+  /** What is sent goes through TLS, whose records an old QEMU may leave half read. */
+  readonly tls?: boolean;
+  /** A typed byte that ends it. */
+  readonly escape?: number;
+  /** Gets a copy of what is received, before the local side does. */
+  readonly onReceived?: (bytes: Uint8Array) => void;
+  readonly signal?: AbortSignal;
+  /** {@linkcode QUIET} by default. */
+  readonly quiet?: number;
+}
+
+/** How it ended, and what went through. */
+export interface SpliceEnd {
+  /** Which side ended it: `escape` is the local side by its escape byte. */
+  readonly by: "peer" | "local" | "escape";
+  /** Bytes from the peer. */
+  readonly received: number;
+  /** Bytes to the peer. */
+  readonly sent: number;
+}
+
+/**
+ * Joins a connection with a local end and closes the connection at the end.
+ *
+ * The end of the local input is not the end at once: what the peer still sends is passed on until
+ * it has been silent for `quiet`, then the peer gets the end of the stream and has as long again.
+ * A local input that ends before its first byte (`</dev/null`) is no side at all: the connection
+ * is only listened to, until the peer ends it.
+ *
+ * @throws {ChannelError} or {EngineError} If the connection breaks.
+ * @throws What the local end throws, and the reason of the signal if it aborts.
+ */
+export async function splice(
+  channel: ByteChannel,
+  local: LocalEnd,
+  options: SpliceOptions = {},
+): Promise<SpliceEnd> {
+  const quiet = options.quiet ?? QUIET;
+  const stop = new AbortController();
+  let sent = 0;
+  let received = 0;
+  let heard = performance.now();
+
+  async function receive(): Promise<"peer"> {
+    const buffer = new Uint8Array(BUFFER);
+    for (;;) {
+      const count = await channel.read(buffer);
+      if (count === null) return "peer";
+      const bytes = buffer.subarray(0, count);
+      received += count;
+      heard = performance.now();
+      options.onReceived?.(bytes);
+      await local.write(bytes);
+    }
+  }
+
+  async function send(): Promise<"local" | "escape"> {
+    for (;;) {
+      const chunk = await local.read(stop.signal);
+      if (chunk === null) return "local";
+      const end = options.escape === undefined ? -1 : chunk.indexOf(options.escape);
+      const bytes = end < 0 ? chunk : chunk.subarray(0, end);
+      await (options.tls ? sendTyped(channel, bytes) : channel.write(bytes));
+      sent += bytes.length;
+      if (end >= 0) return "escape";
+    }
+  }
+
+  /** Waits until the peer has ended or has been silent long enough. */
+  async function listenOn(receiving: Promise<"peer">): Promise<"peer" | "silence"> {
+    heard = performance.now();
+    for (;;) {
+      const left = heard + quiet - performance.now();
+      if (left <= 0) return "silence";
+      const timer = new AbortController();
+      try {
+        const silence = pause(left, timer.signal).then(() => "silence" as const);
+        silence.catch(() => {});
+        if (await Promise.race([receiving, silence]) === "peer") return "peer";
+      } finally {
+        timer.abort();
+      }
+    }
+  }
+
+  async function join(): Promise<SpliceEnd["by"]> {
+    const receiving = receive();
+    const sending = send();
+    for (const promise of [receiving, sending]) promise.catch(() => {});
+    let by: SpliceEnd["by"];
+    try {
+      by = await Promise.race([receiving, sending]);
+    } catch (error) {
+      // A peer that has gone may have left something to read.
+      if (await listenOn(receiving) === "peer") return "peer";
+      throw error;
+    }
+    if (by !== "local") return by;
+    if (sent === 0) return await receiving;
+    if (await listenOn(receiving) === "peer") return "peer";
+    await channel.closeWrite();
+    await listenOn(receiving);
+    return "local";
+  }
+
+  try {
+    const by = await unlessAborted(join(), options.signal);
+    return { by, received, sent };
+  } finally {
+    stop.abort();
+    channel.close();
+  }
+}

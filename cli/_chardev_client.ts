@@ -1,0 +1,61 @@
+/** `chardev client`. */
+
+import type { Command } from "./_command.ts";
+import {
+  CHARDEV_FLAGS,
+  CHARDEV_NOTES,
+  readDevice,
+  say,
+  sayError,
+  untilSignal,
+} from "./_chardev.ts";
+
+/** Connects to a TLS serial port. */
+export const chardevClient: Command = {
+  name: "chardev client",
+  summary: "connect to a TLS serial port of QEMU or of another chardev",
+  usage: "--object tls-creds-x509,… --chardev socket,id=ID,host=H,port=P,tls-creds=ID",
+  examples: [
+    [
+      "chardev client --object tls-creds-x509,id=tls0,dir=pki/hosts/vm1,endpoint=client --chardev socket,id=s0,host=vm2.example,port=7001,tls-creds=tls0",
+      "a console: vm2.example is the name that its certificate must have",
+    ],
+    [
+      "chardev client --object … --chardev socket,id=s0,host=vm2.example,port=7001,tls-creds=tls0,reconnect=5 </dev/null >>console.log",
+      "keep what a guest says, through its restarts",
+    ],
+  ],
+  flags: CHARDEV_FLAGS,
+  notes: CHARDEV_NOTES,
+  async run(input) {
+    const { chardev, objects } = await readDevice(input, this.name, false);
+    using _ = objects;
+    const { describeChannel, ESCAPE_NAME, runClient, stdioEnd } = await import("../chardev/mod.ts");
+    let told = "";
+    return await untilSignal((signal) =>
+      runClient(chardev, {
+        objects,
+        local: stdioEnd(),
+        signal,
+        events: {
+          connected: (channel, raw) => {
+            told = "";
+            say(
+              `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),
+            );
+          },
+          left: (channel, end) =>
+            say(`${channel.peer} ${end.by === "peer" ? "has left" : "was left"}`),
+          retrying: (error, wait) => {
+            // Once for each cause: it may go on for days.
+            if (told === String(error)) return;
+            told = String(error);
+            sayError(`Unable to connect character device ${chardev.id}`, error);
+            say(`dialling again every ${wait / 1000} s`);
+          },
+          logFailed: (error) => sayError(chardev.id, error),
+        },
+      })
+    );
+  },
+};

@@ -1,0 +1,63 @@
+/** `chardev server`. */
+
+import type { Command } from "./_command.ts";
+import {
+  CHARDEV_FLAGS,
+  CHARDEV_NOTES,
+  readDevice,
+  say,
+  sayError,
+  untilSignal,
+} from "./_chardev.ts";
+
+/** Serves a TLS serial port. */
+export const chardevServer: Command = {
+  name: "chardev server",
+  summary: "serve a TLS serial port that QEMU, gnutls-cli or another chardev connects to",
+  usage: "--object tls-creds-x509,… --chardev socket,id=ID,host=H,port=P,server=on,tls-creds=ID",
+  examples: [
+    [
+      "chardev server --object tls-creds-x509,id=tls0,dir=pki/hosts/vm1,endpoint=server --chardev socket,id=s0,host=127.0.0.1,port=7001,server=on,tls-creds=tls0",
+      "serve the next client whose certificate the CA of vm1 signed",
+    ],
+    [
+      "chardev server --serve --object … --chardev socket,id=s0,host=::,port=7001,server=on,tls-creds=tls0,logfile=console.log",
+      "go on when a client leaves, and keep what all of them say",
+    ],
+  ],
+  flags: [
+    ...CHARDEV_FLAGS,
+    { name: "serve", help: "go on after a client has left, until standard input ends" },
+  ],
+  notes:
+    `One client is served at a time; others are verified meanwhile and wait. A refused client is
+named with the cause, and the server goes on. Without --serve it ends when a client has left and no
+other waits.
+${CHARDEV_NOTES}`,
+  async run(input) {
+    const { chardev, objects } = await readDevice(input, this.name, true);
+    using _ = objects;
+    const { describeChannel, ESCAPE_NAME, runServer, stdioEnd } = await import("../chardev/mod.ts");
+    const { formatAddress } = await import("../channel/mod.ts");
+    return await untilSignal((signal) =>
+      runServer(chardev, {
+        objects,
+        local: stdioEnd(),
+        keep: input.on("serve"),
+        signal,
+        events: {
+          listening: (address) => say(`listening on ${formatAddress(address)}`),
+          connected: (channel, raw) =>
+            say(
+              `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),
+            ),
+          left: (channel, end) =>
+            say(`${channel.peer} ${end.by === "peer" ? "has left" : "was left"}`),
+          refused: sayError,
+          broken: sayError,
+          logFailed: (error) => sayError(chardev.id, error),
+        },
+      })
+    );
+  },
+};

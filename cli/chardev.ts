@@ -1,0 +1,14 @@
+/** `chardev`: TLS serial ports. */
+
+import { chardevClient } from "./_chardev_client.ts";
+import { chardevServer } from "./_chardev_server.ts";
+import { type CommandGroup, runGroup } from "./_command.ts";
+
+/** All that is done with character devices. */
+export const CHARDEV: CommandGroup = {
+  name: "chardev",
+  summary: "TLS serial ports: serve one, or connect to one",
+  commands: [chardevServer, chardevClient],
+};
+
+if (import.meta.main) await runGroup(CHARDEV, Deno.args);
