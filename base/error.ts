@@ -95,6 +95,8 @@ function at(facts: ErrorFacts): string {
  */
 export function fileError(error: unknown, file: string, doing: "read" | "write"): unknown {
   if (error instanceof VirtcredsError || !(error instanceof Error)) return error;
+  // An abort is one of these, with a number for a code that is not the system's.
+  if (error instanceof DOMException) return error;
   if (error instanceof Deno.errors.NotFound) {
     return doing === "read"
       ? new BaseError("FILE_NOT_FOUND", { file }, { cause: error })

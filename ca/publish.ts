@@ -77,16 +77,18 @@ export async function abandon(paths: PkiPaths, journal: Journal): Promise<boolea
   let done = true;
   for (const entry of journal.hosts) {
     const staged = `${paths.staging}/${entry.host}`;
-    const live = `${paths.hosts}/${entry.host}`;
-    if (!isOwnDirectory(staged)) continue;
-    // Without the live set, or with the new one there, the host is between two steps.
-    const untouched = isOwnDirectory(live)
-      ? await setDigest(live) !== entry.digest
-      : !isThere(`${paths.previous}/${entry.host}`);
-    if (untouched) removeAll(staged);
+    if (!isThere(staged)) continue;
+    if (await isUntouched(paths, entry)) removeAll(staged);
     else done = false;
   }
   return done && !journal.authority;
+}
+
+/** Whether the host's place is as it was; without its set, or with the new one, it is not. */
+async function isUntouched(paths: PkiPaths, { host, digest }: StagedHost): Promise<boolean> {
+  const live = `${paths.hosts}/${host}`;
+  if (!isThere(live)) return !isThere(`${paths.previous}/${host}`);
+  return await setDigest(live) !== digest;
 }
 
 /** Identifies a set by its certificates, whose serials no two sets share. */
