@@ -6,14 +6,22 @@ import type { Engine, EngineName } from "./mod.ts";
 const loaded = new Map<EngineName, Promise<Engine>>();
 
 /**
- * Gives the engine that was asked for, by argument or in `VIRTCREDS_ENGINE`, else the best one
- * that works here. Each is loaded once.
+ * Gives the engine that was asked for, by argument or in `VIRTCREDS_ENGINE`, else GnuTLS where it
+ * can be loaded and the platform's own where not. Each is loaded once.
  *
  * @throws {EngineError} `ENGINE_UNAVAILABLE` if a forced engine does not work here.
  */
 export async function chooseEngine(force?: EngineName): Promise<Engine> {
   const wanted = force ?? engineFromEnvironment();
-  return await load(wanted ?? "platform");
+  if (wanted !== undefined) return await load(wanted);
+  try {
+    return await load("gnutls");
+  } catch (error) {
+    if (error instanceof EngineError && error.code === "ENGINE_UNAVAILABLE") {
+      return await load("platform");
+    }
+    throw error;
+  }
 }
 
 function engineFromEnvironment(): EngineName | undefined {
@@ -33,9 +41,7 @@ function load(name: EngineName): Promise<Engine> {
   if (engine === undefined) {
     engine = name === "platform"
       ? import("./platform/mod.ts").then((room) => room.platformEngine)
-      : Promise.reject(
-        new EngineError("ENGINE_UNAVAILABLE", { option: name, cause: "it is not built yet" }),
-      );
+      : import("./gnutls/mod.ts").then((room) => room.loadGnutlsEngine());
     loaded.set(name, engine);
   }
   return engine;

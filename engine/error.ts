@@ -12,6 +12,7 @@ const ENGINE_ERRORS = {
   TLS_WRITE: (f) => `Cannot write to TLS channel: ${f.cause}`,
   TLS_CLOSED: () => "the TLS session is closed",
   KEY: (f) => f.text ?? `cannot use private key${f.file ? ` ${f.file}` : ""}: ${f.cause}`,
+  CERTIFICATE: (f) => `cannot use a certificate: ${f.cause}`,
   SIGNATURE: (f) => `cannot check a signature: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
 

@@ -33,11 +33,22 @@ export type CredentialSpec =
   | {
     readonly kind: "psk";
     readonly endpoint: Endpoint;
-    /** Key by user name; a client has one. */
+    /** Key in raw bytes by user name; a client has one. */
     readonly keys: Readonly<Record<string, Uint8Array>>;
     readonly priority?: string;
   }
   | { readonly kind: "anon"; readonly endpoint: Endpoint; readonly priority?: string };
+
+/** Whether a priority string can be read and, where not, what the library says of which place. */
+export type PriorityCheck =
+  | { readonly ok: true }
+  | {
+    readonly ok: false;
+    /** Offset in characters of the element that is not understood. */
+    readonly position: number;
+    /** The library's text: `The request is invalid.`. */
+    readonly error: string;
+  };
 
 /** Loaded credentials: owned by whoever asked for them, alive until disposed. */
 export interface TlsCredentials extends Disposable {

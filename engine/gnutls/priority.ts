@@ -1,0 +1,56 @@
+/** Priority strings: which versions, ciphers, groups and signatures a session may use. */
+
+import type { CredentialSpec, PriorityCheck } from "../session.ts";
+import { EngineError } from "../error.ts";
+import { Code } from "./error.ts";
+import type { Gnutls } from "./library.ts";
+import { Arena, Owned, pointerAt } from "./memory.ts";
+
+/** QEMU's `--tls-priority` where a distribution does not set another one. */
+const QEMU_DEFAULT = "NORMAL";
+
+/** What QEMU appends so that keyless sessions can be negotiated (crypto/tlscreds*.c). */
+const QEMU_SUFFIX: Readonly<Record<CredentialSpec["kind"], string>> = {
+  x509: "",
+  psk: ":+ECDHE-PSK:+DHE-PSK:+PSK",
+  anon: ":+ANON-DH",
+};
+
+/**
+ * Parses the priority string of credentials, or QEMU's default, as QEMU does for a session.
+ *
+ * @throws {EngineError} `TLS_CREDENTIALS` with the position of what is wrong.
+ */
+export function loadPriority(lib: Gnutls, kind: CredentialSpec["kind"], text?: string): Owned {
+  const parsed = parse(lib, `${text ?? QEMU_DEFAULT}${QEMU_SUFFIX[kind]}`);
+  if (parsed instanceof Owned) return parsed;
+  const value = text ?? QEMU_DEFAULT;
+  throw new EngineError("TLS_CREDENTIALS", {
+    option: "priority",
+    value,
+    offset: parsed.position,
+    cause: `priority string '${value}': ${parsed.error} (at character ${parsed.position + 1})`,
+    hint: `gnutls-cli --priority '${value}' --list lists what a string allows`,
+  });
+}
+
+/** Says whether the library reads a priority string, and where it stops. */
+export function checkPriority(lib: Gnutls, text: string): PriorityCheck {
+  const parsed = parse(lib, text);
+  if (!(parsed instanceof Owned)) return { ok: false, ...parsed };
+  parsed[Symbol.dispose]();
+  return { ok: true };
+}
+
+function parse(lib: Gnutls, text: string): Owned | { position: number; error: string } {
+  using arena = new Arena();
+  const out = arena.bytes(8);
+  const stopped = arena.bytes(8);
+  const string = arena.text(text)!;
+  const code = lib.call.gnutls_priority_init2(out, string, stopped, 0);
+  if (code === Code.SUCCESS) return new Owned(pointerAt(out), lib.call.gnutls_priority_deinit);
+  const at = Deno.UnsafePointer.value(pointerAt(stopped));
+  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(string));
+  const inside = at >= start && at <= start + BigInt(string.length);
+  return { position: inside ? Number(at - start) : 0, error: lib.text(code) };
+}
