@@ -68,10 +68,10 @@ export function roomOf(file: string): string {
 
 /** Says what is wrong with an import, or nothing. */
 export function judge(found: Import): string | undefined {
-  const { file, specifier, kind } = found;
+  const { file, specifier } = found;
   const where = `${file} imports ${specifier}`;
   if (specifier === "(computed)") return `${file} has an import() of a computed name`;
-  if (!specifier.startsWith(".")) return undefined;
+  if (!specifier.startsWith(".") || !specifier.endsWith(".ts")) return undefined;
   const target = join(dirname(file), specifier);
   if (target.startsWith("..")) return `${where}: outside the project`;
   if (file === "mod.ts") {
@@ -90,8 +90,5 @@ export function judge(found: Import): string | undefined {
   if (to === "cli") return from === "cli" ? undefined : `${where}: nothing uses cli`;
   if (to !== "base" && !ARROWS[from]?.includes(to)) return `${where}: no arrow ${from} → ${to}`;
   if (target !== `${to}/mod.ts`) return `${where}: a room is used through its mod.ts`;
-  if (from === "cli" && kind === "static" && to !== "base" && !PROGRAMS.includes(file)) {
-    return `${where}: cli loads a room only when its command runs (import() or import type)`;
-  }
   return undefined;
 }
