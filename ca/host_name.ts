@@ -1,7 +1,7 @@
 /** Names from outside, judged before one of them reaches a path or a certificate. */
 
+import { formatIpAddress, parseIpAddress } from "../creds/mod.ts";
 import { CaError } from "./error.ts";
-import { type IpAddress, parseIpAddress } from "./ip_address.ts";
 
 /** A name that a certificate vouches for, in the one spelling that is used everywhere. */
 export type SubjectName =
@@ -74,9 +74,19 @@ type Reading =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly cause: string; readonly hint: string };
 
-function ipName(ip: IpAddress): SubjectName {
-  return { kind: "ip", text: ip.text, octets: ip.octets };
+/**
+ * An IPv4-mapped address stays the 16 octets that it is: GnuTLS compares the octets of the name
+ * that a peer was addressed by, and that name had a colon.
+ */
+function ipName(octets: Uint8Array): SubjectName {
+  const isMapped = octets.length === 16 && octets.subarray(0, 12).toHex() === IPV4_MAPPED;
+  const text = isMapped
+    ? `::ffff:${formatIpAddress(octets.subarray(12))}`
+    : formatIpAddress(octets);
+  return { kind: "ip", text, octets };
 }
+
+const IPV4_MAPPED = "00000000000000000000ffff";
 
 function readDnsName(text: string): Reading {
   const refuse = (cause: string, hint = NAME_HINT): Reading => ({ ok: false, cause, hint });

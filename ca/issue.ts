@@ -1,6 +1,7 @@
 /** Credentials for hosts: a directory for each that QEMU takes as it is. */
 
 import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
+import { checkCredentials } from "../creds/mod.ts";
 import type { Engine, KeyType } from "../engine/mod.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import { type Change, changePki } from "./change.ts";
@@ -157,6 +158,7 @@ async function issueOne(work: Work): Promise<IssuedHost> {
       sha256: await fingerprint(leaf.certificate),
     });
   }
+  await refuseWhatQemuRefuses(work, staged, dir);
   const files = entryNames(staged);
   const before = isOwnDirectory(dir) ? entryNames(dir) : undefined;
   return {
@@ -173,6 +175,19 @@ async function issueOne(work: Work): Promise<IssuedHost> {
     previous: before === undefined ? undefined : `${paths.previous}/${host}`,
     dropped: (before ?? []).filter((name) => !files.includes(name)),
   };
+}
+
+/** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
+async function refuseWhatQemuRefuses(work: Work, staged: string, dir: string): Promise<void> {
+  const { engine, now, request } = work;
+  for (const verdict of await checkCredentials(staged, { engine, clock: () => now })) {
+    if (verdict.ok) continue;
+    throw new CaError("REFUSED", {
+      value: request.host.text,
+      cause: `${verdict.message.replaceAll(staged, dir)} (QEMU ${verdict.qemu})`,
+      hint: verdict.findings[0]?.mend ?? `look at ${work.paths.caCertificate}`,
+    });
+  }
 }
 
 /** libvirt reads no more of a certificate file, in bytes. */

@@ -8,8 +8,14 @@ import {
   VirtcredsError,
   writeFileAtomic,
 } from "../base/mod.ts";
-import { type Certificate, parseCertificate, parseCrl, type RevocationList } from "../creds/mod.ts";
-import type { KeyEngine, SigningKey } from "../engine/mod.ts";
+import {
+  type Certificate,
+  parseCertificate,
+  parseCrl,
+  type RevocationList,
+  signatureCheck,
+} from "../creds/mod.ts";
+import type { Engine, SigningKey } from "../engine/mod.ts";
 import { crlNumberAt, signCrl } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
@@ -41,7 +47,7 @@ export interface Issuer extends IssuerIdentity, Disposable {
  *
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL`.
  */
-export async function openIssuer(paths: PkiPaths, engine: KeyEngine, now: Date): Promise<Issuer> {
+export async function openIssuer(paths: PkiPaths, engine: Engine, now: Date): Promise<Issuer> {
   const certificates = readCertificates(paths);
   const key = await readKey(paths, engine);
   try {
@@ -145,7 +151,7 @@ function readCertificates(paths: PkiPaths): Certificate[] {
   });
 }
 
-async function readKey(paths: PkiPaths, engine: KeyEngine): Promise<SigningKey> {
+async function readKey(paths: PkiPaths, engine: Engine): Promise<SigningKey> {
   const file = paths.caKey;
   if (!isThere(file)) {
     throw new CaError("CA_KEY", {
@@ -188,7 +194,7 @@ function checkAuthority(paths: PkiPaths, certificate: Certificate, now: Date): v
 }
 
 /** A server with a CRL that its CA did not sign does not start, so no host shall get one. */
-function readCrls(paths: PkiPaths, engine: KeyEngine, trust: readonly Certificate[]): string {
+function readCrls(paths: PkiPaths, engine: Engine, trust: readonly Certificate[]): string {
   const file = paths.caCrl;
   const refuse = (cause: string) =>
     new CaError("CRL", {
@@ -198,6 +204,7 @@ function readCrls(paths: PkiPaths, engine: KeyEngine, trust: readonly Certificat
     });
   const blocks = decodePem(readTextLimited(file)).filter((block) => block.label === CRL_LABEL);
   if (blocks.length === 0) throw refuse(`it has no ${CRL_LABEL} in PEM`);
+  const isSignedBy = signatureCheck(engine);
   for (const block of blocks) {
     let crl: RevocationList;
     try {
@@ -205,23 +212,12 @@ function readCrls(paths: PkiPaths, engine: KeyEngine, trust: readonly Certificat
     } catch (error) {
       throw refuse(reason(error));
     }
-    if (!trust.some((one) => signedBy(crl, one, engine))) throw refuse("the CA did not sign it");
+    const isOurs = trust.some((one) =>
+      sameBytes(crl.issuer.raw, one.subject.raw) && isSignedBy(crl, one)
+    );
+    if (!isOurs) throw refuse("the CA did not sign it");
   }
   return blocks.map((block) => encodePem(CRL_LABEL, block.der)).join("");
-}
-
-function signedBy(crl: RevocationList, signer: Certificate, engine: KeyEngine): boolean {
-  if (!sameBytes(crl.issuer.raw, signer.subject.raw)) return false;
-  try {
-    return engine.verify({
-      publicKey: signer.spki,
-      algorithm: crl.signatureAlgorithm.raw,
-      data: crl.tbs,
-      signature: crl.signature,
-    });
-  } catch {
-    return false;
-  }
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
