@@ -66,6 +66,7 @@ const BASE_ERRORS = {
   DER: (f) => `cannot decode ${f.file ?? "DER"}: ${f.cause}${at(f)}`,
   PEM: (f) => `cannot decode ${f.file ?? "PEM"}: ${f.cause}`,
   TIMEOUT: (f) => `${f.option ?? "operation"} timed out${f.cause ? `: ${f.cause}` : ""}`,
+  UNEXPECTED: (f) => f.text ?? `cannot go on: ${f.cause}`,
   PERMISSION: (f) => `cannot go on: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
 
