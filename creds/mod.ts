@@ -7,6 +7,7 @@ export * from "./certificate.ts";
 export * from "./crl.ts";
 export { type Attribute, dnText, type Name } from "./dn.ts";
 export * from "./error.ts";
+export * from "./finding.ts";
 export {
   type AlternativeNames,
   type Extension,
@@ -17,7 +18,8 @@ export {
 export { certificateNames, matchHostname } from "./hostname.ts";
 export * from "./ip.ts";
 export * from "./path.ts";
+export { findProfile, type Profile, PROFILES } from "./profiles.ts";
 export * from "./registry.ts";
 export * from "./session.ts";
 export * from "./types.ts";
-export * from "./verdict.ts";
+export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";

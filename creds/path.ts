@@ -27,11 +27,17 @@ export interface ChainStatus {
   readonly causes: readonly string[];
 }
 
+/** What carries a signature: a certificate or a CRL. */
+export type Signed = Pick<Certificate, "tbs" | "signature" | "signatureAlgorithm">;
+
+/** Tells whether a signature is the one of an issuer. */
+export type SignatureCheck = (signed: Signed, issuer: Certificate) => boolean;
+
 /** What a validation works with. */
 export interface ChainContext {
   readonly now: Date;
-  /** Whether the signature on the certificate is the issuer's. */
-  isSignedBy(certificate: Certificate, issuer: Certificate): boolean;
+  /** Whether the signature on a certificate or CRL is the issuer's. */
+  readonly isSignedBy: SignatureCheck;
   /** Smallest RSA key in bits that counts as secure; any when absent. */
   readonly minRsaBits?: number;
 }
@@ -40,14 +46,14 @@ export interface ChainContext {
 export const MAX_CHAIN = 16;
 
 /** Checks signatures with an engine and remembers the answers. */
-export function signatureChecker(engine: Engine): ChainContext["isSignedBy"] {
-  const known = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
-  return (certificate, issuer) => {
-    let answers = known.get(certificate);
-    if (answers === undefined) known.set(certificate, answers = new WeakMap());
+export function signatureCheck(engine: Engine): SignatureCheck {
+  const known = new WeakMap<Signed, WeakMap<Certificate, boolean>>();
+  return (signed, issuer) => {
+    let answers = known.get(signed);
+    if (answers === undefined) known.set(signed, answers = new WeakMap());
     let answer = answers.get(issuer);
     if (answer === undefined) {
-      answers.set(issuer, answer = checkSignature(engine, certificate, issuer));
+      answers.set(issuer, answer = checkSignature(engine, signed, issuer));
     }
     return answer;
   };
@@ -276,13 +282,13 @@ const INSECURE: Readonly<Record<string, string>> = {
   "1.3.36.3.3.1.2": "RIPEMD-160",
 };
 
-function checkSignature(engine: Engine, certificate: Certificate, issuer: Certificate): boolean {
+function checkSignature(engine: Engine, signed: Signed, issuer: Certificate): boolean {
   try {
     return engine.verify({
       publicKey: issuer.spki,
-      algorithm: certificate.signatureAlgorithm.raw,
-      data: certificate.tbs,
-      signature: certificate.signature,
+      algorithm: signed.signatureAlgorithm.raw,
+      data: signed.tbs,
+      signature: signed.signature,
     });
   } catch (error) {
     if (error instanceof EngineError) return false;

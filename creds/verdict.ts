@@ -1,22 +1,14 @@
-/** What QEMU says of a directory of credentials. */
+/** What QEMU says of a directory of credentials, and what else is to be said of it. */
 
-import type { Endpoint } from "../engine/mod.ts";
-
-/** How much a finding matters. */
-export type Severity = "error" | "warning" | "info";
-
-/** One thing found in a directory. */
-export interface Finding {
-  /** Stable, in capitals. */
-  readonly code: string;
-  readonly severity: Severity;
-  readonly file: string;
-  /** QEMU's own text where QEMU says something. */
-  readonly message: string;
-  readonly cause: string;
-  /** A command, where one mends it. */
-  readonly mend: string;
-}
+import { type Clock, systemClock } from "../base/mod.ts";
+import type { Endpoint, Engine } from "../engine/mod.ts";
+import { besides } from "./_beside.ts";
+import { exists, FILE, identityFile, readCredentialFile } from "./_files.ts";
+import { inspect, type Inspection } from "./_inspect.ts";
+import { walkDirectory } from "./_walk.ts";
+import type { Finding } from "./finding.ts";
+import { type SignatureCheck, signatureCheck } from "./path.ts";
+import { type Profile, PROFILES } from "./profiles.ts";
 
 /** QEMU's verdict on one endpoint of a directory, and all that was found beside it. */
 export interface Verdict {
@@ -24,8 +16,84 @@ export interface Verdict {
   readonly endpoint: Endpoint;
   /** The version it holds for. */
   readonly qemu: string;
+  /** Whether QEMU makes the object. */
   readonly ok: boolean;
   /** QEMU's text; empty where it accepts. */
   readonly message: string;
+  /** What QEMU refuses, in its order, and then what it does not look at. */
   readonly findings: readonly Finding[];
+}
+
+/** How a directory is judged. */
+export interface CheckOptions {
+  readonly engine: Engine;
+  /** The role; every one whose files exist by default. */
+  readonly endpoint?: Endpoint;
+  /** Lines of QEMU; all of them by default. */
+  readonly profiles?: readonly Profile[];
+  /** Whether peers are verified, as in the object; `true` by default. */
+  readonly verifyPeer?: boolean;
+  /** Whether QEMU checks the certificates at load, as in the object; `true` by default. */
+  readonly sanityCheck?: boolean;
+  /** Passphrase of encrypted keys. */
+  readonly password?: string;
+  /** Names that a server's certificate must be for. */
+  readonly hostnames?: readonly string[];
+  /** What expires within this time, in ms, is a warning. */
+  readonly expiresIn?: number;
+  readonly clock?: Clock;
+}
+
+/**
+ * Judges a directory as QEMU does when it makes a `tls-creds-x509` object of it: one verdict for
+ * each endpoint and line of QEMU, with QEMU's message and everything that QEMU never gets to.
+ */
+export async function checkCredentials(dir: string, options: CheckOptions): Promise<Verdict[]> {
+  const endpoints = options.endpoint ? [options.endpoint] : endpointsOf(dir);
+  const isSignedBy = signatureCheck(options.engine);
+  const verdicts: Verdict[] = [];
+  for (const endpoint of endpoints) {
+    const inspection = await inspect(dir, endpoint, options);
+    verdicts.push(...judgeInspection(inspection, options, isSignedBy));
+  }
+  return verdicts;
+}
+
+/** The roles that a directory has files for; both for one that has none at all. */
+export function endpointsOf(dir: string): Endpoint[] {
+  const has = (name: string) => exists(readCredentialFile(dir, name));
+  const roles = (["server", "client"] as const).filter((endpoint) =>
+    has(identityFile(endpoint, "cert")) || has(identityFile(endpoint, "key")) ||
+    has(identityFile(endpoint, "cert", 0)) || has(identityFile(endpoint, "key", 0))
+  );
+  // A client needs no certificate, so an authority's alone is a client's directory.
+  if (roles.length > 0) return roles;
+  return has(FILE.caCert) ? ["client"] : ["server", "client"];
+}
+
+/** Judges what was read, once for each set of rules. */
+export function judgeInspection(
+  inspection: Inspection,
+  options: CheckOptions,
+  isSignedBy: SignatureCheck,
+): Verdict[] {
+  const { dir, endpoint } = inspection;
+  const chain = { now: (options.clock ?? systemClock)(), isSignedBy };
+  const known = new Map<string, Pick<Verdict, "ok" | "message" | "findings">>();
+  return (options.profiles ?? PROFILES).map((profile) => {
+    const rules = `${profile.logic} ${profile.wantsKeyEncipherment}`;
+    let outcome = known.get(rules);
+    if (outcome === undefined) {
+      const refused = walkDirectory(inspection, profile, chain, options.sanityCheck ?? true);
+      const beside = besides(inspection, profile, chain, {
+        hostnames: options.hostnames ?? [],
+        expiresIn: options.expiresIn ?? 0,
+        verifyPeer: options.verifyPeer ?? true,
+      });
+      const message = refused[0]?.message ?? "";
+      outcome = { ok: refused.length === 0, message, findings: [...refused, ...beside] };
+      known.set(rules, outcome);
+    }
+    return { dir, endpoint, qemu: profile.name, ...outcome };
+  });
 }

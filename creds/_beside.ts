@@ -1,0 +1,232 @@
+/** What QEMU does not look at when it loads credentials, but somebody will stumble over. */
+
+import { type CredentialFile, exists } from "./_files.ts";
+import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
+import { type MendContext, quote, reissue, reissueFor } from "./_mend.ts";
+import type { Certificate } from "./certificate.ts";
+import type { Finding, Severity } from "./finding.ts";
+import { certificateNames, matchHostname } from "./hostname.ts";
+import { parseIpAddress } from "./ip.ts";
+import { type ChainContext, revokedSince, sameBytes } from "./path.ts";
+import type { Profile } from "./profiles.ts";
+import { day, isForPurpose, nameOf } from "./rules.ts";
+
+/** What is looked for. */
+export interface BesideOptions {
+  readonly hostnames: readonly string[];
+  /** ms. */
+  readonly expiresIn: number;
+  readonly verifyPeer: boolean;
+}
+
+/** All findings beside QEMU's own. */
+export function* besides(
+  inspection: Inspection,
+  profile: Profile,
+  chain: ChainContext,
+  options: BesideOptions,
+): Iterable<Finding> {
+  const { dir, endpoint, identity } = inspection;
+  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
+  const beside: Beside = { inspection, profile, chain, options, mending: { dir, endpoint, leaf } };
+  for (const look of LOOKS) yield* look(beside, leaf);
+}
+
+interface Beside {
+  readonly inspection: Inspection;
+  readonly profile: Profile;
+  readonly chain: ChainContext;
+  readonly options: BesideOptions;
+  readonly mending: MendContext;
+}
+
+type Look = (beside: Beside, leaf: Certificate | undefined) => Iterable<Finding>;
+
+const LOOKS: readonly Look[] = [names, expiry, revocation, usage, keyFile, pair, bundle, lists];
+
+function* names({ inspection, options, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
+  if (leaf === undefined || inspection.endpoint === "client") return;
+  const has = certificateNames(leaf);
+  for (const name of options.hostnames) {
+    if (matchHostname(leaf, name)) continue;
+    yield {
+      code: "HOSTNAME_MISMATCH",
+      severity: "error",
+      file: inspection.identity.cert.path,
+      message: `Certificate does not match the hostname ${name}`,
+      cause: has.length === 0
+        ? "the certificate has no name"
+        : `the certificate is for ${has.join(", ")}`,
+      mend: reissueFor(mending, parseIpAddress(name) === undefined ? "dns" : "ip", name),
+    };
+  }
+}
+
+function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
+  const { inspection: { identity, caCert, caCrl, anchors, crls }, mending } = beside;
+  if (leaf !== undefined) {
+    yield* soon(beside, "CERT_EXPIRES_SOON", identity.cert, leaf.notAfter, "it", reissue(mending));
+  }
+  for (const authority of anchors?.ok ? anchors.value : []) {
+    const mend = "deno task ca init --dir pki-new; have hosts trust both before the old one ends";
+    yield* soon(beside, "CA_EXPIRES_SOON", caCert, authority.notAfter, nameOf(authority), mend);
+  }
+  for (const list of crls?.ok ? crls.value : []) {
+    if (list.nextUpdate === undefined || caCrl === undefined) continue;
+    if (list.nextUpdate < beside.chain.now) {
+      yield crlExpired(caCrl, list.nextUpdate, mending);
+    } else {yield* soon(
+        beside,
+        "CRL_EXPIRES_SOON",
+        caCrl,
+        list.nextUpdate,
+        "the list",
+        reissue(mending),
+      );}
+  }
+}
+
+function* soon(
+  { chain: { now }, options }: Beside,
+  code: string,
+  file: CredentialFile,
+  end: Date,
+  what: string,
+  mend: string,
+): Iterable<Finding> {
+  const left = end.getTime() - now.getTime();
+  if (left < 0 || left >= options.expiresIn) return;
+  const days = Math.floor(left / 86_400_000);
+  const cause = `${what} expires on ${day(end)}, in ${days === 1 ? "1 day" : `${days} days`}`;
+  yield { code, severity: "warning", file: file.path, message: "", cause, mend };
+}
+
+function crlExpired(file: CredentialFile, end: Date, mending: MendContext): Finding {
+  return {
+    code: "CRL_EXPIRED",
+    severity: "warning",
+    file: file.path,
+    message: "",
+    cause: `the next list was due on ${
+      day(end)
+    }; QEMU goes on using this one and misses later revocations`,
+    mend: reissue(mending),
+  };
+}
+
+/** QEMU does not hold its own certificate against the list; its peers do, when they are servers. */
+function* revocation({ inspection, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
+  const { crls, identity, endpoint } = inspection;
+  const since = leaf && revokedSince(leaf, crls?.ok ? crls.value : []);
+  if (since === undefined) return;
+  yield {
+    code: "CERT_REVOKED",
+    severity: endpoint === "client" ? "error" : "warning",
+    file: identity.cert.path,
+    message: "",
+    cause: `it was revoked on ${day(since)}`,
+    mend: reissue(mending),
+  };
+}
+
+/** What is not critical passes QEMU's check, but TLS itself looks at the key usage. */
+function* usage({ inspection, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
+  if (leaf === undefined) return;
+  const { identity: { cert }, endpoint } = inspection;
+  const say = (code: string, severity: Severity, cause: string): Finding => ({
+    code,
+    severity,
+    file: cert.path,
+    message: "",
+    cause,
+    mend: reissue(mending),
+  });
+  const { keyUsage, extendedKeyUsage } = leaf;
+  if (keyUsage && !keyUsage.critical && !keyUsage.usages.includes("digitalSignature")) {
+    const cause = "its key usage lacks digitalSignature: QEMU loads it, and handshakes fail";
+    yield say("CERT_CANNOT_SIGN", "warning", cause);
+  }
+  if (extendedKeyUsage && !extendedKeyUsage.critical && !isForPurpose(leaf, endpoint)) {
+    const cause =
+      `its extended key usage lacks ${endpoint}Auth; QEMU ignores that, libvirt and others do not`;
+    yield say("CERT_OTHER_PURPOSE", "warning", cause);
+  }
+}
+
+function* keyFile({ inspection: { identity } }: Beside): Iterable<Finding> {
+  const { key, keyState } = identity;
+  if (key.state.kind !== "present") return;
+  const mode = key.state.mode ?? 0;
+  if ((mode & 0o007) !== 0) {
+    yield {
+      code: "KEY_READABLE",
+      severity: "warning",
+      file: key.path,
+      message: "",
+      cause: `its mode ${
+        (mode & 0o777).toString(8).padStart(4, "0")
+      } lets every user of this machine have it`,
+      mend: `chmod o= ${quote(key.path)}`,
+    };
+  }
+  if (keyState?.kind === "unknown") {
+    yield {
+      code: "KEY_NOT_CHECKED",
+      severity: "info",
+      file: key.path,
+      message: "",
+      cause: `whether it belongs to the certificate could not be told: ${keyState.cause}`,
+      mend: "VIRTCREDS_ENGINE=gnutls reads all keys that QEMU reads",
+    };
+  }
+}
+
+function* pair({ inspection, profile, mending }: Beside): Iterable<Finding> {
+  const { identity: { cert, key }, endpoint } = inspection;
+  if (endpoint === "server" || profile.logic === "new" || exists(cert) === exists(key)) return;
+  const [there, missing] = exists(cert) ? [cert, key] : [key, cert];
+  yield {
+    code: "PAIR_IGNORED",
+    severity: "warning",
+    file: there.path,
+    message: "",
+    cause:
+      `${missing.path} is missing: QEMU before 10.2 goes without a client certificate and says nothing`,
+    mend: reissue(mending),
+  };
+}
+
+function* bundle({ inspection, profile }: Beside): Iterable<Finding> {
+  const { anchors, caCert } = inspection;
+  const count = anchors?.ok ? anchors.value.length : 0;
+  if (profile.logic === "new" || count <= MAX_AUTHORITIES) return;
+  yield {
+    code: "CA_TOO_MANY",
+    severity: "info",
+    file: caCert.path,
+    message: "",
+    cause: `QEMU before 10.2 checks the first ${MAX_AUTHORITIES} of its ${count} certificates`,
+    mend: "put the issuer of this host's certificate first",
+  };
+}
+
+/** QEMU takes a list of anybody; the authority's signature is what makes it one. */
+function* lists({ inspection, chain }: Beside): Iterable<Finding> {
+  const { crls, anchors, caCrl } = inspection;
+  const authorities = anchors?.ok ? anchors.value : [];
+  for (const list of crls?.ok ? crls.value : []) {
+    const isKnown = authorities.some((authority) =>
+      sameBytes(list.issuer.raw, authority.subject.raw) && chain.isSignedBy(list, authority)
+    );
+    if (isKnown || caCrl === undefined) continue;
+    yield {
+      code: "CRL_NOT_SIGNED",
+      severity: "warning",
+      file: caCrl.path,
+      message: "",
+      cause:
+        `no certificate in ca-cert.pem signed the list of ${list.issuer.text}; QEMU uses it all the same`,
+      mend: `openssl crl -in ${quote(caCrl.path)} -CAfile ${quote(inspection.caCert.path)} -noout`,
+    };
+  }
+}

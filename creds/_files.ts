@@ -1,0 +1,70 @@
+/** The files of a directory of credentials, as QEMU comes to see them. */
+
+import { BaseError, readFileLimited } from "../base/mod.ts";
+import type { Endpoint } from "../engine/mod.ts";
+import { latin1 } from "./_pem.ts";
+
+/** A file of a directory; `path` is spelled as QEMU spells it. */
+export interface CredentialFile {
+  readonly path: string;
+  readonly state: FileState;
+}
+
+/** What there is of a file. */
+export type FileState =
+  | { readonly kind: "absent" }
+  /** It cannot be looked up; the kernel's words. */
+  | { readonly kind: "inaccessible"; readonly reason: string }
+  /** It is there and cannot be read. */
+  | { readonly kind: "unreadable"; readonly reason: string }
+  | {
+    readonly kind: "present";
+    readonly bytes: Uint8Array;
+    /** The same, one character for each octet. */
+    readonly text: string;
+    /** Permission bits, where the system has them. */
+    readonly mode: number | undefined;
+  };
+
+/** The names QEMU looks for. */
+export const FILE = {
+  caCert: "ca-cert.pem",
+  caCrl: "ca-crl.pem",
+  dhParams: "dh-params.pem",
+} as const;
+
+/** The name of an endpoint's certificate or key; from QEMU 10.2 on there are numbered ones too. */
+export function identityFile(endpoint: Endpoint, part: "cert" | "key", number?: number): string {
+  return `${endpoint}-${part}${number === undefined ? "" : `-${number}`}.pem`;
+}
+
+/** Looks a file up and reads it. */
+export function readCredentialFile(dir: string, name: string): CredentialFile {
+  const path = `${dir}/${name}`;
+  let mode: number | null;
+  try {
+    mode = Deno.statSync(path).mode;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { path, state: { kind: "absent" } };
+    return { path, state: { kind: "inaccessible", reason: kernelReason(error) } };
+  }
+  try {
+    const bytes = readFileLimited(path);
+    const state = { kind: "present", bytes, text: latin1(bytes), mode: mode ?? undefined } as const;
+    return { path, state };
+  } catch (error) {
+    if (!(error instanceof BaseError)) throw error;
+    return { path, state: { kind: "unreadable", reason: error.facts.cause ?? error.message } };
+  }
+}
+
+/** Whether a file is there, readable or not. */
+export function exists(file: CredentialFile): boolean {
+  return file.state.kind === "present" || file.state.kind === "unreadable";
+}
+
+/** `Permission denied (os error 13): stat '/x'` → `Permission denied`. */
+function kernelReason(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable || !(error instanceof Error)) throw error;
+  return error.message.replace(/ \(os error \d+\).*$/s, "");
+}

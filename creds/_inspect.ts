@@ -1,0 +1,137 @@
+/** All that is known of one endpoint of a directory before it is judged. */
+
+import type { Endpoint, Engine } from "../engine/mod.ts";
+import { type CredentialFile, exists, FILE, identityFile, readCredentialFile } from "./_files.ts";
+import { cString, type Read, readCertificate, readCertificates, readCrls } from "./_pem.ts";
+import { type KeyState, readPrivateKey } from "./_private_key.ts";
+import type { Certificate } from "./certificate.ts";
+import type { RevocationList } from "./crl.ts";
+
+/** A certificate file with its key; both may be missing. */
+export interface Identity {
+  readonly cert: CredentialFile;
+  readonly key: CredentialFile;
+  /** The first certificate, as QEMU's check reads it; absent where there is no file to read. */
+  readonly leaf: Read<Certificate> | undefined;
+  /** All certificates of the file. */
+  readonly chain: Read<Certificate[]> | undefined;
+  /** The private key. */
+  readonly keyState: KeyState | undefined;
+}
+
+/** What was found in a directory for one endpoint. */
+export interface Inspection {
+  readonly dir: string;
+  readonly endpoint: Endpoint;
+  readonly caCert: CredentialFile;
+  /** Server only. */
+  readonly caCrl: CredentialFile | undefined;
+  /** Server only. */
+  readonly dhParams: CredentialFile | undefined;
+  readonly identity: Identity;
+  /** `server-cert-0.pem` and on, up to the first number that has no file at all. */
+  readonly numbered: readonly Identity[];
+  /** The authorities that QEMU before 10.2 checks: the first sixteen. */
+  readonly authorities: Read<Certificate[]> | undefined;
+  /** All authorities: the trust anchors of sessions. */
+  readonly anchors: Read<Certificate[]> | undefined;
+  readonly crls: Read<RevocationList[]> | undefined;
+  /** QEMU's words of why there is no passphrase although one was asked for. */
+  readonly passwordFault?: string;
+}
+
+/** QEMU before 10.2 has room for so many authorities in its check. */
+export const MAX_AUTHORITIES = 16;
+
+/** Numbered identities that QEMU 10.2 looks for. */
+const MAX_NUMBERED = 4;
+
+/** How a directory is read. */
+export interface InspectOptions {
+  readonly engine: Engine;
+  /** Passphrase of encrypted keys. */
+  readonly password?: string;
+  readonly passwordFault?: string;
+}
+
+/** Reads what an endpoint of a directory has, each file once. */
+export async function inspect(
+  dir: string,
+  endpoint: Endpoint,
+  options: InspectOptions,
+): Promise<Inspection> {
+  const isServer = endpoint === "server";
+  const caCert = readCredentialFile(dir, FILE.caCert);
+  const caCrl = isServer ? readCredentialFile(dir, FILE.caCrl) : undefined;
+  const ca = textOf(caCert);
+  const anchors = ca === undefined ? undefined : authoritiesOf(ca);
+  const crl = caCrl && textOf(caCrl);
+  const numbered: Identity[] = [];
+  for (let number = 0; number < MAX_NUMBERED; number++) {
+    const identity = await readIdentity(dir, endpoint, options, number);
+    if (!exists(identity.cert) && !exists(identity.key)) break;
+    numbered.push(identity);
+  }
+  return {
+    dir,
+    endpoint,
+    caCert,
+    caCrl,
+    dhParams: isServer ? readCredentialFile(dir, FILE.dhParams) : undefined,
+    identity: await readIdentity(dir, endpoint, options),
+    numbered,
+    anchors,
+    authorities: ca === undefined ? undefined : firstAuthorities(ca, anchors),
+    crls: crl === undefined ? undefined : readCrls(crl),
+    ...(options.passwordFault === undefined ? {} : { passwordFault: options.passwordFault }),
+  };
+}
+
+async function readIdentity(
+  dir: string,
+  endpoint: Endpoint,
+  { engine, password }: InspectOptions,
+  number?: number,
+): Promise<Identity> {
+  const cert = readCredentialFile(dir, identityFile(endpoint, "cert", number));
+  const key = readCredentialFile(dir, identityFile(endpoint, "key", number));
+  const text = textOf(cert);
+  const keyText = textOf(key);
+  const chain = text === undefined ? undefined : readCertificates(text);
+  const isWhole = chain?.ok === true && text === cString(text!);
+  return {
+    cert,
+    key,
+    chain,
+    leaf: text === undefined
+      ? undefined
+      : isWhole
+      ? { ok: true, value: chain.value[0]! }
+      : readCertificate(cString(text)),
+    keyState: keyText === undefined ? undefined : await readPrivateKey(keyText, password, engine),
+  };
+}
+
+function textOf({ state }: CredentialFile): string | undefined {
+  return state.kind === "present" ? state.text : undefined;
+}
+
+/** The bundle of a site is the same file in each of its directories. */
+const bundles = new Map<string, Read<Certificate[]>>();
+const MAX_BUNDLES = 16;
+
+function authoritiesOf(text: string): Read<Certificate[]> {
+  let read = bundles.get(text);
+  if (read === undefined) {
+    read = readCertificates(text);
+    if (bundles.size >= MAX_BUNDLES) bundles.delete(bundles.keys().next().value!);
+    bundles.set(text, read);
+  }
+  return read;
+}
+
+function firstAuthorities(text: string, all: Read<Certificate[]> | undefined) {
+  const seen = cString(text);
+  if (all?.ok !== true || seen !== text) return readCertificates(seen, MAX_AUTHORITIES);
+  return { ok: true, value: all.value.slice(0, MAX_AUTHORITIES) } as const;
+}

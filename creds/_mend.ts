@@ -1,0 +1,51 @@
+/** Commands that mend what was found. */
+
+import type { Endpoint } from "../engine/mod.ts";
+import type { Certificate } from "./certificate.ts";
+import { attributeValues } from "./dn.ts";
+import { OID } from "./extensions.ts";
+
+/** What a command is made for. */
+export interface MendContext {
+  readonly dir: string;
+  readonly endpoint: Endpoint;
+  /** The certificate that the directory has now. */
+  readonly leaf: Certificate | undefined;
+}
+
+/** Issues the directory's certificates anew. */
+export function reissue(context: MendContext): string {
+  const { host, pki } = placeOf(context);
+  return `deno task ca issue ${quote(host)}${pki === undefined ? "" : ` --dir ${quote(pki)}`}`;
+}
+
+/** Issues them anew for one more name. */
+export function reissueFor(context: MendContext, flag: "dns" | "ip", name: string): string {
+  return `${reissue(context)} --${flag} ${quote(name)}`;
+}
+
+/** Puts the authority's certificate in its place. */
+export function copyAuthority(context: MendContext): string {
+  const { pki } = placeOf(context);
+  return `cp ${quote(`${pki ?? "pki"}/ca-cert.pem`)} ${quote(`${context.dir}/ca-cert.pem`)}`;
+}
+
+/** A new authority; there is no other way to change the certificate of one. */
+export function newAuthority(context: MendContext): string {
+  const { host } = placeOf(context);
+  return `deno task ca init --dir pki-new && deno task ca issue ${quote(host)} --dir pki-new`;
+}
+
+/** Quotes a word for a shell. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The host by the layout of `ca issue` (`PKI/hosts/HOST`), else by its certificate. */
+function placeOf({ dir, leaf }: MendContext): { readonly host: string; readonly pki?: string } {
+  const layout = /^(?:(.*)\/)?hosts\/([^/]+)\/?$/.exec(dir);
+  if (layout !== null) return { host: layout[2]!, pki: layout[1] ?? "." };
+  const name = leaf?.subjectAltName?.dns[0] ??
+    (leaf && attributeValues(leaf.subject, OID.commonName)[0]);
+  return { host: name ?? (/([^/]+)\/*$/.exec(dir)?.[1] ?? "HOST") };
+}

@@ -1,0 +1,35 @@
+/**
+ * The way QEMU takes through a directory when it makes a `tls-creds-x509` object of it. QEMU stops
+ * at the first thing it refuses; the walk goes on and gives all of them in QEMU's order.
+ */
+
+import type { Inspection } from "./_inspect.ts";
+import type { Walk } from "./_steps.ts";
+import { newSteps } from "./_steps_new.ts";
+import { oldSteps } from "./_steps_old.ts";
+import type { Finding } from "./finding.ts";
+import type { ChainContext } from "./path.ts";
+import type { Profile } from "./profiles.ts";
+
+/** Everything that makes QEMU refuse the directory, in the order in which it looks. */
+export function walkDirectory(
+  inspection: Inspection,
+  profile: Profile,
+  chain: ChainContext,
+  sanityCheck: boolean,
+): readonly Finding[] {
+  const found: Finding[] = [];
+  const { dir, endpoint, identity } = inspection;
+  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
+  const walk: Walk = { inspection, profile, chain, mending: { dir, endpoint, leaf }, found };
+  for (const step of profile.logic === "old" ? oldSteps : newSteps) {
+    if (step.isSanityCheck && !sanityCheck) continue;
+    for (const finding of step.run(walk)) {
+      // A damaged file is met more than once on the way; QEMU's first words of it count.
+      if (!found.some(({ code, file }) => code === finding.code && file === finding.file)) {
+        found.push(finding);
+      }
+    }
+  }
+  return found;
+}

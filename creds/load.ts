@@ -1,0 +1,85 @@
+/** Credentials made from a directory as QEMU makes them, by the same rules that judge it. */
+
+import type { Clock } from "../base/mod.ts";
+import type { CredentialSpec, Endpoint, Engine } from "../engine/mod.ts";
+import { type CredentialFile, exists } from "./_files.ts";
+import { inspect, type Inspection } from "./_inspect.ts";
+import { walkDirectory } from "./_walk.ts";
+import { CredsError } from "./error.ts";
+import { signatureCheck } from "./path.ts";
+import { DEFAULT_PROFILE, type Profile } from "./profiles.ts";
+import type { TlsCreds } from "./types.ts";
+
+/** A `tls-creds-x509` object as it was asked for. */
+export interface X509Request {
+  readonly id: string;
+  readonly dir: string;
+  readonly endpoint: Endpoint;
+  readonly verifyPeer: boolean;
+  readonly sanityCheck: boolean;
+  readonly priority?: string;
+  /** Passphrase of an encrypted key. */
+  readonly password?: string;
+  /** QEMU's words of why there is no passphrase although one was asked for. */
+  readonly passwordFault?: string;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** The line of QEMU whose rules hold; the installed one's by default. */
+  readonly profile?: Profile;
+}
+
+/**
+ * Loads the credentials of a directory.
+ *
+ * @throws {CredsError} `LOAD` with QEMU's text and a command that mends it.
+ * @throws {EngineError} If the engine refuses what QEMU's rules let through.
+ */
+export async function loadX509(request: X509Request): Promise<TlsCreds> {
+  const { id, dir, endpoint, verifyPeer, engine, clock, priority } = request;
+  const inspection = await inspect(dir, endpoint, request);
+  const chain = { now: clock(), isSignedBy: signatureCheck(engine) };
+  const profile = request.profile ?? DEFAULT_PROFILE;
+  const [refusal] = walkDirectory(inspection, profile, chain, request.sanityCheck);
+  if (refusal !== undefined) {
+    const { file, message, cause, mend } = refusal;
+    throw new CredsError("LOAD", { file, text: message, cause, hint: [cause, mend] });
+  }
+  const credentials = engine.credentials(specOf(inspection, request));
+  return {
+    id,
+    kind: "x509",
+    endpoint,
+    verifyPeer,
+    dir,
+    ...(priority === undefined ? {} : { priority }),
+    engine,
+    credentials,
+    trust: inspection.anchors?.ok ? inspection.anchors.value : [],
+    crls: inspection.crls?.ok ? inspection.crls.value : [],
+    clock,
+    [Symbol.dispose]: () => credentials[Symbol.dispose](),
+  };
+}
+
+function specOf(inspection: Inspection, { endpoint, password, priority, profile }: X509Request) {
+  const numbered = profile?.logic === "new" ? inspection.numbered : [];
+  const identities = [inspection.identity, ...numbered]
+    .filter(({ cert, key }) => exists(cert) && exists(key))
+    .map(({ cert, key }) => ({
+      certificate: bytesOf(cert),
+      key: bytesOf(key),
+      ...(password === undefined ? {} : { password }),
+    }));
+  return {
+    kind: "x509",
+    endpoint,
+    trust: bytesOf(inspection.caCert),
+    identities,
+    ...(inspection.crls?.ok ? { crl: bytesOf(inspection.caCrl!) } : {}),
+    ...(priority === undefined ? {} : { priority }),
+  } satisfies CredentialSpec;
+}
+
+function bytesOf({ state }: CredentialFile): Uint8Array {
+  return state.kind === "present" ? state.bytes : new Uint8Array();
+}
