@@ -1,14 +1,8 @@
 /** `chardev client`. */
 
 import type { Command } from "./_command.ts";
-import {
-  CHARDEV_FLAGS,
-  CHARDEV_NOTES,
-  readDevice,
-  say,
-  sayError,
-  untilSignal,
-} from "./_chardev.ts";
+import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
+import { say, sayError, untilSignal } from "./_console.ts";
 
 /** Connects to a TLS serial port. */
 export const chardevClient: Command = {

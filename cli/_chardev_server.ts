@@ -1,14 +1,8 @@
 /** `chardev server`. */
 
 import type { Command } from "./_command.ts";
-import {
-  CHARDEV_FLAGS,
-  CHARDEV_NOTES,
-  readDevice,
-  say,
-  sayError,
-  untilSignal,
-} from "./_chardev.ts";
+import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
+import { say, sayError, untilSignal } from "./_console.ts";
 
 /** Serves a TLS serial port. */
 export const chardevServer: Command = {

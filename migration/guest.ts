@@ -4,6 +4,7 @@
  */
 
 import { MigrationError } from "./error.ts";
+import type { StreamSource } from "./stream_file.ts";
 import { DEFAULT_PAGE_SIZE, RamSaveFlag, SectionType } from "./stream_constants.ts";
 import { StreamWriter } from "./stream_writer.ts";
 
@@ -24,6 +25,8 @@ const ZERO_EVERY = 16;
 /** Pages that are sent again in the last round, as if the guest had written to them. */
 const DIRTY_PAGES = 64;
 const RECORD = 8 + DEFAULT_PAGE_SIZE;
+
+type Chunk = Uint8Array<ArrayBuffer>;
 
 /**
  * Reads a size as QEMU's `-m` takes it: a number with `K`, `M`, `G` or `T`, megabytes without.
@@ -46,6 +49,20 @@ export function parseGuestRam(text: string): number {
   });
 }
 
+/**
+ * Makes a guest that can be sent.
+ *
+ * @param ramSize Bytes of memory, whole pages.
+ */
+export function builtInGuest(ramSize: number): StreamSource {
+  return {
+    length: guestStreamLength(ramSize),
+    returnPath: true,
+    machine: GUEST_MACHINE,
+    chunks: () => guestStream(ramSize),
+  };
+}
+
 /** Bytes of the stream that {@linkcode guestStream} makes. */
 export function guestStreamLength(ramSize: number): number {
   let length = 0;
@@ -61,20 +78,19 @@ export function guestStreamLength(ramSize: number): number {
 }
 
 /**
- * Makes the stream of a guest, chunk by chunk. A chunk is valid until the one after the next is
- * asked for, so that one can be sent while the next is made.
+ * Makes the stream of a guest, chunk by chunk. A chunk is valid until the next one is asked for.
  *
  * @param ramSize Bytes of memory, whole pages.
  */
-export function* guestStream(ramSize: number): Generator<Uint8Array<ArrayBuffer>, void, void> {
+export function* guestStream(ramSize: number): Generator<Chunk, void, void> {
   const pages = ramSize / DEFAULT_PAGE_SIZE;
   yield head(ramSize);
-  const batches = [batch(), batch()] as const;
-  for (let page = 0, turn = 0; page < pages; turn ^= 1) {
+  const fill = batch();
+  for (let page = 0; page < pages;) {
     const until = Math.min(pages, page + BATCH);
     const opens = page % PAGES_PER_PART === 0;
     const closes = until % PAGES_PER_PART === 0 || until === pages;
-    yield batches[turn as 0 | 1].fill(page, until, opens, closes);
+    yield fill(page, until, opens, closes);
     page = until;
   }
   const last = new StreamWriter().ramPart(SectionType.QEMU_VM_SECTION_END, RAM_SECTION);
@@ -94,22 +110,22 @@ function dirtyPages(pages: number): number {
   return Math.min(DIRTY_PAGES, pages);
 }
 
-function head(ramSize: number): Uint8Array<ArrayBuffer> {
-  return new StreamWriter().header(GUEST_MACHINE)
+function head(ramSize: number): Chunk {
+  return new StreamWriter().header(GUEST_MACHINE).command("OPEN_RETURN_PATH")
     .ramStart(RAM_SECTION, [{ name: GUEST_BLOCK, usedLength: ramSize }]).finish();
 }
 
-function tail(): Uint8Array<ArrayBuffer> {
+function tail(): Chunk {
   return new StreamWriter().end({ page_size: DEFAULT_PAGE_SIZE, devices: [] }).finish();
 }
 
 /** A buffer of page records that is laid out once and stamped anew for each batch. */
-function batch() {
+function batch(): (from: number, until: number, opens: boolean, closes: boolean) => Chunk {
   const bytes = new Uint8Array(5 + GUEST_BLOCK.length + 1 + BATCH * RECORD + 8 + 5);
   const view = new DataView(bytes.buffer);
   const random = randomPage();
 
-  function fill(from: number, until: number, opens: boolean, closes: boolean) {
+  return (from, until, opens, closes) => {
     let pos = 0;
     if (opens) {
       view.setUint8(0, SectionType.QEMU_VM_SECTION_PART);
@@ -143,12 +159,11 @@ function batch() {
       pos += 8 + 5;
     }
     return bytes.subarray(0, pos);
-  }
-  return { fill };
+  };
 }
 
 /** A page of bytes that no cipher or disk can shorten, the same on every run (xorshift32). */
-function randomPage(): Uint8Array<ArrayBuffer> {
+function randomPage(): Chunk {
   const words = new Uint32Array(DEFAULT_PAGE_SIZE / 4);
   let x = 0x9e3779b9;
   for (let i = 0; i < words.length; i++) {

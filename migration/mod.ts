@@ -3,11 +3,22 @@
  * destination and the source around it, the monitor that drives them, and a client of QMP.
  */
 
+export * from "./describe.ts";
 export * from "./error.ts";
 export * from "./guest.ts";
+export * from "./monitor.ts";
+export * from "./monitor_commands.ts";
+export * from "./parameters.ts";
 export * from "./qmp_client.ts";
+export * from "./receive.ts";
+export * from "./send.ts";
+export * from "./sink.ts";
+export * from "./source_service.ts";
+export * from "./state.ts";
 export * from "./stream_command.ts";
+export * from "./stream_file.ts";
 export * from "./stream_ram.ts";
 export * from "./stream_reader.ts";
 export * from "./stream_summary.ts";
 export * from "./stream_writer.ts";
+export * from "./target_service.ts";

@@ -245,8 +245,14 @@ class ReaderState {
   *#command(offset: number): Parser<void> {
     this.input.where = "inside a command";
     const command = yield* readCommand(this.input, offset);
+    const badCommand = (text: string) => new MigrationError("STREAM", { text, offset });
     if (command.name === "POSTCOPY_ADVISE") this.#postcopy = command.length > 0;
-    if (command.name === "OPEN_RETURN_PATH") this.#returnPath = true;
+    if (command.name === "OPEN_RETURN_PATH") {
+      if (this.#returnPath) throw badCommand("CMD_OPEN_RETURN_PATH called when RP already open");
+      this.#returnPath = true;
+    } else if (command.value !== undefined && !this.#returnPath) {
+      throw badCommand(`CMD_PING (0x${command.value.toString(16)}) received with no return path`);
+    }
     this.#commands.add(command.name);
     this.options.onCommand?.(command);
   }

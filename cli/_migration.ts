@@ -1,0 +1,49 @@
+/** What the commands of migration share: flags and parameters. */
+
+import type { MigrationParameters } from "../migration/mod.ts";
+import type { Flag, Input } from "./_command.ts";
+import { OBJECT_FLAGS } from "./_objects.ts";
+
+/** Flags of both programs. */
+export const MIGRATION_FLAGS: readonly Flag[] = [
+  ...OBJECT_FLAGS,
+  { name: "tls-creds", value: "ID", help: "the credentials object; plain TCP without it" },
+  {
+    name: "monitor",
+    value: "stdio",
+    choices: ["stdio"],
+    help: "take QEMU's monitor commands on standard input",
+  },
+  {
+    name: "idle-timeout",
+    value: "SECONDS",
+    default: "600",
+    help: "longest silence of the peer within a migration",
+  },
+];
+
+/** The most that `--idle-timeout` takes, in seconds. */
+const MAX_IDLE = 86_400;
+
+/** Longest silence in ms. */
+export function idleTimeout(input: Input): number {
+  return input.number("idle-timeout", 1, MAX_IDLE)! * 1000;
+}
+
+/** Parameters as the flags set them. */
+export function readParameters(input: Input, room: MigrationRoom): MigrationParameters {
+  const parameters = room.defaultParameters();
+  for (const name of ["tls-creds", "tls-hostname", "tls-authz"] as const) {
+    const value = input.get(name);
+    if (value !== undefined) room.setParameter(parameters, name, value);
+  }
+  return parameters;
+}
+
+/** The room, loaded when a command runs. */
+export type MigrationRoom = typeof import("../migration/mod.ts");
+
+/** The text of an error, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

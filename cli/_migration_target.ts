@@ -1,0 +1,227 @@
+/** `migration target`. */
+
+import type { Address } from "../channel/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import type { MigrationState, TargetEvent, TargetOptions } from "../migration/mod.ts";
+import { type Command, type Input, usage } from "./_command.ts";
+import { type ProgressLine, say, sayError, showProgress, untilSignal } from "./_console.ts";
+import {
+  idleTimeout,
+  messageOf,
+  MIGRATION_FLAGS,
+  type MigrationRoom,
+  readParameters,
+} from "./_migration.ts";
+import { makeObjects } from "./_objects.ts";
+
+const NOTES = `A source that is refused and a stream that breaks are named with the cause, and it
+listens on; --once ends it with 1 then. It ends with 0 after one complete migration, --serve keeps
+it going. FILE has its name only when the stream is complete and on disk; until then it is
+FILE.partial. Without --out a stream is verified and dropped. A signal ends it with 128 and its
+number, and leaves no partial file.
+Monitor: migrate_set_parameter tls-creds ID, migrate_incoming URI, info migrate, info status, help,
+quit.`;
+
+/** Receives migrations. */
+export const migrationTarget: Command = {
+  name: "migration target",
+  summary: "receive QEMU's live migration, verify it to its end marker and keep it",
+  usage: "--incoming tcp:H:P|unix:PATH|defer [--out FILE]",
+  examples: [
+    [
+      "migration target --object tls-creds-x509,id=tls0,dir=pki/hosts/vm2,endpoint=server --tls-creds tls0 --incoming tcp:0.0.0.0:4444 --out guest.mig",
+      "receive one migration over mutual TLS into a file",
+    ],
+    [
+      "migration target --object tls-creds-x509,id=tls0,dir=pki/hosts/vm2,endpoint=server --incoming defer --monitor stdio",
+      "wait for migrate_set_parameter and migrate_incoming, as qemu -incoming defer does",
+    ],
+  ],
+  flags: [
+    ...MIGRATION_FLAGS,
+    { name: "incoming", value: "URI", help: "where to listen; port 0 takes any and prints it" },
+    { name: "tls-authz", value: "ID", help: "the authz object that decides on the source's DN" },
+    { name: "out", value: "FILE", help: "keep the stream here" },
+    { name: "once", help: "end with 1 at the first failure" },
+    { name: "serve", help: "go on after a complete migration" },
+  ],
+  exitOne: "no complete migration was received",
+  notes: NOTES,
+  async run(input) {
+    const incoming = input.get("incoming");
+    if (incoming === undefined) throw usage("missing --incoming", `see ${this.name} --help`);
+    const monitored = input.get("monitor") !== undefined;
+    if (incoming === "defer" && !monitored) {
+      throw usage("--incoming defer waits for a monitor command", "add --monitor stdio");
+    }
+    const { parseAddress, formatAddress } = await import("../channel/mod.ts");
+    const address = incoming === "defer" ? undefined : parseAddress(incoming);
+    const room = await import("../migration/mod.ts");
+    using objects = await makeObjects(input);
+    const target = makeTarget(input, room, objects, formatAddress);
+    using _ = target.progress;
+    await checkEarly(target, monitored);
+    return await untilSignal((signal) => runUntilEnd(target, address, monitored, signal));
+  },
+};
+
+interface Target {
+  readonly room: MigrationRoom;
+  readonly options: Omit<TargetOptions, "address">;
+  readonly state: MigrationState;
+  readonly progress: ProgressLine;
+  readonly formatAddress: (address: Address) => string;
+}
+
+function makeTarget(
+  input: Input,
+  room: MigrationRoom,
+  objects: ObjectRegistry,
+  formatAddress: Target["formatAddress"],
+): Target {
+  const file = input.get("out");
+  if (file !== undefined) room.checkSinkFile(file);
+  const state = room.initialState();
+  const options = {
+    objects,
+    parameters: readParameters(input, room),
+    ...(file === undefined ? {} : { file }),
+    once: input.on("once"),
+    serve: input.on("serve"),
+    idleTimeout: idleTimeout(input),
+    onProgress: (bytes: number) => {
+      state.bytes = bytes;
+    },
+  };
+  const progress = showProgress("received", () => state.status === "active" ? state.bytes : 0);
+  return { room, options, state, progress, formatAddress };
+}
+
+/** Tells what every peer would be refused for, and gives up where nobody can mend it. */
+async function checkEarly({ options }: Target, monitored: boolean): Promise<void> {
+  const { CredsError } = await import("../creds/mod.ts");
+  const { "tls-creds": id, "tls-authz": authz } = options.parameters;
+  if (id === "") {
+    if (authz === "" || monitored) return;
+    throw usage("--tls-authz decides on the peer of a TLS session", "add --tls-creds ID");
+  }
+  try {
+    options.objects.tlsCreds(id, "server");
+  } catch (error) {
+    if (!(error instanceof CredsError)) throw error;
+    if (error.code !== "WRONG_ENDPOINT" && !monitored) throw error;
+    say(`warning: every source will be refused: ${error.message}`, ...error.hints);
+  }
+}
+
+async function runUntilEnd(
+  target: Target,
+  address: Address | undefined,
+  monitored: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const running: Promise<void>[] = [];
+  signal.addEventListener("abort", () => {
+    end.reject(signal.reason);
+    stop.abort(signal.reason);
+  }, { once: true });
+  const incoming = (at: Address): Promise<void> => {
+    const { ready, ended } = start(target, at, stop.signal);
+    // A target that never listened has told so to whoever started it.
+    running.push(ended.then(end.resolve, (error) => ready.then(() => end.reject(error), () => {})));
+    return ready;
+  };
+  try {
+    if (address !== undefined) await incoming(address);
+    if (monitored) {
+      watchMonitor(target, incoming, stop.signal, () => running.length > 0)
+        .then((quit) => quit && end.resolve(), end.reject);
+    }
+    await end.promise;
+  } finally {
+    stop.abort();
+    // A partial file is gone before the program is.
+    await Promise.allSettled(running);
+  }
+}
+
+/** Runs the monitor on standard input; gives whether the program is to end. */
+async function watchMonitor(
+  { room, state, options: { parameters } }: Target,
+  incoming: (address: Address) => Promise<void>,
+  signal: AbortSignal,
+  started: () => boolean,
+): Promise<boolean> {
+  const { VERSION } = await import("../base/mod.ts");
+  const why = await room.runMonitor({
+    commands: room.targetCommands({ state, parameters, incoming }),
+    input: Deno.stdin.readable,
+    output: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
+    version: VERSION,
+    signal,
+  });
+  if (why === "eof" && !started()) {
+    throw new room.MigrationError("REFUSED", {
+      text: "the monitor's input ended before migrate_incoming",
+      hint: "type `migrate_incoming tcp:HOST:PORT`, or start with --incoming tcp:HOST:PORT",
+    });
+  }
+  return why === "quit";
+}
+
+/** Starts the service: `ready` settles when it listens, `ended` with its end. */
+function start(
+  target: Target,
+  address: Address,
+  signal: AbortSignal,
+): { ready: Promise<void>; ended: Promise<void> } {
+  const ready = Promise.withResolvers<void>();
+  const ended = target.room.runTarget({
+    ...target.options,
+    address,
+    signal,
+    onEvent: (event) => {
+      if (event.kind === "listening") ready.resolve();
+      tell(target, event);
+    },
+  }).then(() => {}, (error) => {
+    ready.reject(error);
+    throw error;
+  });
+  return { ready: ready.promise, ended };
+}
+
+function tell({ room, state, options, progress, formatAddress }: Target, event: TargetEvent): void {
+  progress.clear();
+  switch (event.kind) {
+    case "listening":
+      state.address = event.address;
+      state.status = "setup";
+      say(`listening on ${formatAddress(event.address)}`);
+      if (options.file === undefined) say("without --out a migration is verified and dropped");
+      break;
+    case "active":
+      room.beginState(state);
+      say(`${event.peer}: receiving, ${room.describeTls(event.tls)}`);
+      break;
+    case "refused":
+      sayError(event.peer, event.error);
+      break;
+    case "failed":
+      room.endState(state, "failed", messageOf(event.error));
+      sayError(event.peer, event.error);
+      break;
+    case "completed": {
+      const { summary, elapsed } = event.reception;
+      state.bytes = summary.bytes;
+      state.pages = summary.pages;
+      room.endState(state, "completed");
+      const where = options.file === undefined ? "dropped" : `kept in ${options.file}`;
+      const speed = room.describeSpeed(summary.bytes, elapsed);
+      const content = room.describeContent(summary);
+      say(`completed: ${speed}, ${content}, ${room.describeTls(event.tls)}, ${where}`);
+    }
+  }
+}

@@ -1,0 +1,242 @@
+/** The receiving end of one migration: a channel, through the reader, into a sink. */
+
+import type { ByteChannel } from "../engine/mod.ts";
+import { VirtcredsError } from "../base/mod.ts";
+import { type Watch, watchChannel } from "./_watch.ts";
+import { MigrationError } from "./error.ts";
+import { pongMessage, shutMessage } from "./return_path.ts";
+import type { StreamSink } from "./sink.ts";
+import { readStream, type StreamReader } from "./stream_reader.ts";
+import type { StreamCommand } from "./stream_command.ts";
+import type { StreamSummary } from "./stream_summary.ts";
+
+/** Bytes that are gathered before they are written: small writes cost more than they carry. */
+const MERGE = 4 * 1024 * 1024;
+/** Free bytes at the end of a buffer that are not worth a read. */
+const LEAST_READ = 64 * 1024;
+/** Longest time in ms that a source may take for its first byte. */
+const FIRST_BYTE_TIMEOUT = 30_000;
+/** Longest time in ms that a source may stay silent between two bytes: it may pause at the switch. */
+export const IDLE_TIMEOUT = 600_000;
+/** Longest time in ms for the goodbye of a source whose stream is whole. */
+const GOODBYE_TIMEOUT = 2_000;
+/** Unanswered PINGs that are kept; QEMU sends four in a whole migration. */
+const MAX_PINGS = 256;
+
+/** How a stream is received. */
+export interface ReceiveOptions {
+  /**
+   * Opens the sink when the first bytes are there; a throw refuses the source.
+   */
+  readonly begin: () => StreamSink;
+  /** Longest silence in ms; {@linkcode IDLE_TIMEOUT} by default. */
+  readonly idleTimeout?: number;
+  /** Longest wait for the first byte in ms; 30 s by default. */
+  readonly firstByteTimeout?: number;
+  readonly signal?: AbortSignal;
+  /** Called for each piece, with the bytes so far. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** A migration that was received whole. */
+export interface Reception {
+  readonly summary: StreamSummary;
+  /** ms from the first byte until everything was stored. */
+  readonly elapsed: number;
+}
+
+/**
+ * Receives a stream to its end marker, stores it, and acknowledges it where the source waits for
+ * that: SHUT 0 goes out only when the sink has committed. The channel is closed in any case.
+ *
+ * @throws {MigrationError} If the stream is broken or ends early, the source is silent or gone.
+ * @throws {BaseError} If the sink cannot take it.
+ */
+export async function receiveStream(
+  channel: ByteChannel,
+  options: ReceiveOptions,
+): Promise<Reception> {
+  using watch = watchChannel(channel, {
+    idleTimeout: options.firstByteTimeout ?? FIRST_BYTE_TIMEOUT,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  const first = new Uint8Array(LEAST_READ);
+  let count: number | null;
+  try {
+    count = await readSome(channel, first, watch);
+    if (count === null) throw noFirstByte(channel);
+  } catch (error) {
+    channel.close();
+    throw watch.cause ?? error;
+  }
+  watch[Symbol.dispose]();
+  return await new Receiver(channel, options).run(first.subarray(0, count));
+}
+
+class Receiver {
+  readonly #reader: StreamReader;
+  readonly #watch: Watch;
+  /** Two buffers: one is filled while the other is written. */
+  readonly #buffers = [new Uint8Array(MERGE), new Uint8Array(MERGE)] as const;
+  #turn: 0 | 1 = 0;
+  #filled = 0;
+  /** Bytes that went to the sink. */
+  #stored = 0;
+  #writing: Promise<void> = Promise.resolve();
+  #returnPath = false;
+  readonly #pings: number[] = [];
+  #answering: Promise<void> | undefined;
+
+  constructor(readonly channel: ByteChannel, readonly options: ReceiveOptions) {
+    this.#reader = readStream({ onCommand: (command) => this.#command(command) });
+    this.#watch = watchChannel(channel, {
+      idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+  }
+
+  async run(first: Uint8Array): Promise<Reception> {
+    using watch = this.#watch;
+    const start = performance.now();
+    let sink: StreamSink | undefined;
+    try {
+      sink = this.options.begin();
+      this.#buffers[0].set(first);
+      this.#take(first.length);
+      while (!this.#reader.complete) await this.#receive(sink);
+      await this.#store(sink);
+      const reception = {
+        summary: this.#reader.summary(),
+        elapsed: performance.now() - start,
+      };
+      await this.#sayGoodbye();
+      return reception;
+    } catch (error) {
+      await this.#refuse();
+      // The write under way must be over before its file goes.
+      await this.#writing.catch(() => {});
+      sink?.discard();
+      throw watch.cause ?? error;
+    } finally {
+      this.channel.close();
+    }
+  }
+
+  async #receive(sink: StreamSink): Promise<void> {
+    if (MERGE - this.#filled < LEAST_READ) await this.#flush(sink, this.#filled);
+    const room = this.#buffers[this.#turn].subarray(this.#filled);
+    const count = await readSome(this.channel, room, this.#watch);
+    if (count === null) this.#reader.end();
+    else this.#take(count);
+  }
+
+  /** Lets the reader look at bytes that are in the buffer already. */
+  #take(count: number): void {
+    const start = this.#filled;
+    this.#filled += count;
+    this.#reader.push(this.#buffers[this.#turn].subarray(start, this.#filled));
+    this.options.onProgress?.(this.#reader.bytes);
+    if (this.#pings.length > 0) this.#answering ??= this.#answer();
+  }
+
+  async #flush(sink: StreamSink, count: number): Promise<void> {
+    this.#watch.pause(true);
+    await this.#writing;
+    this.#watch.pause(false);
+    this.#writing = sink.write(this.#buffers[this.#turn].subarray(0, count));
+    // Seen at the next flush; until then it is nobody's.
+    this.#writing.catch(() => {});
+    this.#turn = this.#turn === 0 ? 1 : 0;
+    this.#stored += count;
+    this.#filled = 0;
+  }
+
+  async #store(sink: StreamSink): Promise<void> {
+    // What came behind the end marker is not the stream's.
+    await this.#flush(sink, Math.max(0, this.#reader.bytes - this.#stored));
+    this.#watch.pause(true);
+    await this.#writing;
+    await sink.commit();
+    this.#watch.pause(false);
+  }
+
+  #command(command: StreamCommand): void {
+    if (command.name === "OPEN_RETURN_PATH") this.#returnPath = true;
+    if (command.value === undefined) return;
+    if (this.#pings.push(command.value) > MAX_PINGS) {
+      throw new MigrationError("STREAM_LIMIT", { cause: "it has too many PINGs" });
+    }
+  }
+
+  async #answer(): Promise<void> {
+    try {
+      while (this.#pings.length > 0) await this.channel.write(pongMessage(this.#pings.shift()!));
+    } catch {
+      // A source that is gone shows when it is read from; QEMU needs no PONG.
+    } finally {
+      this.#answering = undefined;
+    }
+  }
+
+  /** The source waits for SHUT where it opened the way back, and for nothing otherwise. */
+  async #sayGoodbye(): Promise<void> {
+    const timer = setTimeout(() => this.channel.close(), GOODBYE_TIMEOUT);
+    try {
+      await this.#answering;
+      if (this.#returnPath) await this.channel.write(shutMessage(0));
+      await this.channel.closeWrite();
+      const rest = this.#buffers[0];
+      while (await this.channel.read(rest) !== null);
+    } catch {
+      // All is stored: how the source leaves changes nothing.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #refuse(): Promise<void> {
+    if (!this.#returnPath || this.#watch.cause !== undefined) return;
+    const timer = setTimeout(() => this.channel.close(), GOODBYE_TIMEOUT);
+    try {
+      await this.#answering;
+      await this.channel.write(shutMessage(1));
+    } catch {
+      // Closing says the same.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Reads; a channel that broke is told apart from a stream that is broken. */
+async function readSome(
+  channel: ByteChannel,
+  into: Uint8Array,
+  watch: Watch,
+): Promise<number | null> {
+  try {
+    const count = await channel.read(into);
+    watch.touch();
+    if (watch.cause !== undefined) throw watch.cause;
+    return count;
+  } catch (error) {
+    if (watch.cause !== undefined) throw watch.cause;
+    if (!(error instanceof VirtcredsError)) throw error;
+    throw new MigrationError("PEER_CLOSED", {
+      peer: channel.peer,
+      cause: `before the end of the stream: ${error.message}`,
+      hint: "the cause is in the source's log",
+    }, { cause: error });
+  }
+}
+
+function noFirstByte(channel: ByteChannel): MigrationError {
+  return new MigrationError("PEER_CLOSED", {
+    peer: channel.peer,
+    cause: "before the first byte",
+    hint: [
+      "the source refused this host, its log says why: often the certificate does not carry the " +
+      "name that was dialled",
+    ],
+  });
+}

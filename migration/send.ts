@@ -1,0 +1,202 @@
+/** The sending end of one migration: a recorded stream or the built-in guest, into a channel. */
+
+import type { ByteChannel } from "../engine/mod.ts";
+import { type Watch, watchChannel } from "./_watch.ts";
+import { MigrationError } from "./error.ts";
+import { IDLE_TIMEOUT } from "./receive.ts";
+import { readReturnPath } from "./return_path.ts";
+import type { StreamSource } from "./stream_file.ts";
+
+/** ms in which what the peer said before it left must arrive, once a write has failed. */
+const LAST_WORDS = 1_000;
+/** ms that a peer without return path may take to close by itself before we do. */
+const SETTLE = 2_000;
+/** ms after the peer's end in which a reset shows that it left bytes unread. */
+const RESET = 50;
+
+/** How a stream is sent. */
+export interface SendOptions {
+  /** Longest silence in ms; {@linkcode IDLE_TIMEOUT} by default. */
+  readonly idleTimeout?: number;
+  readonly signal?: AbortSignal;
+  /** Called for each chunk, with the bytes so far. */
+  readonly onProgress?: (bytes: number, total: number) => void;
+}
+
+/** A stream that was sent whole. */
+export interface Sending {
+  readonly bytes: number;
+  /** ms from the first byte until the peer's answer. */
+  readonly elapsed: number;
+  /**
+   * What is known of the destination: `shut` it has acknowledged all, `closed` it took all and
+   * ended as one does that has all, `unknown` it did not end in time.
+   */
+  readonly acknowledged: "shut" | "closed" | "unknown";
+}
+
+/** How the peer's direction ended. */
+type PeerEnd =
+  | { readonly kind: "shut"; readonly value: number }
+  | { readonly kind: "end" }
+  | { readonly kind: "broken"; readonly error: unknown };
+
+/**
+ * Sends a stream and waits for what the destination says to it. It keeps reading while it writes:
+ * with TLS 1.3 a server refuses a client only after the client's own handshake has succeeded.
+ * The channel is closed in any case.
+ *
+ * @throws {MigrationError} `PEER_CLOSED` if the peer leaves early, `PEER_FAILED` if it reports an
+ * error on the way back, `PEER_SILENT`.
+ */
+export async function sendStream(
+  channel: ByteChannel,
+  source: StreamSource,
+  options: SendOptions = {},
+): Promise<Sending> {
+  using watch = watchChannel(channel, {
+    idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  try {
+    return await new Sender(channel, source, options, watch).run();
+  } catch (error) {
+    throw watch.cause ?? error;
+  } finally {
+    channel.close();
+  }
+}
+
+class Sender {
+  #sent = 0;
+  #peerEnd: PeerEnd | undefined;
+  readonly #peer: Promise<PeerEnd>;
+
+  constructor(
+    readonly channel: ByteChannel,
+    readonly source: StreamSource,
+    readonly options: SendOptions,
+    readonly watch: Watch,
+  ) {
+    this.#peer = this.#listen().then((end) => this.#peerEnd = end);
+  }
+
+  async run(): Promise<Sending> {
+    const start = performance.now();
+    // A peer that is gone while a write is stuck must not keep it stuck.
+    this.#peer.then((end) => {
+      if (this.#isFinal(end) && this.#sent < this.source.length) this.channel.close();
+    });
+    await this.#write();
+    const acknowledged = await this.#acknowledgement();
+    return { bytes: this.#sent, elapsed: performance.now() - start, acknowledged };
+  }
+
+  async #write(): Promise<void> {
+    for await (const chunk of this.source.chunks()) {
+      if (this.#peerEnd !== undefined && this.#isFinal(this.#peerEnd)) {
+        throw this.#left(this.#peerEnd);
+      }
+      try {
+        await this.channel.write(chunk);
+      } catch (error) {
+        throw this.#left(await this.#lastWords(error));
+      }
+      this.#sent += chunk.length;
+      this.watch.touch();
+      this.options.onProgress?.(this.#sent, this.source.length);
+    }
+  }
+
+  /** Without a way back a peer may have nothing to say and still listen (`nc -l >file`). */
+  #isFinal(end: PeerEnd): boolean {
+    return end.kind !== "end" || this.source.returnPath;
+  }
+
+  async #acknowledgement(): Promise<Sending["acknowledged"]> {
+    if (this.source.returnPath) {
+      const end = await this.#peer;
+      if (end.kind === "shut" && end.value === 0) return "shut";
+      throw this.#left(end);
+    }
+    let end = await settled(this.#peer, SETTLE);
+    if (end === undefined) {
+      // What only copies bytes ends when we do; what still loads takes no harm.
+      await this.channel.closeWrite();
+      end = await settled(this.#peer, SETTLE);
+      return end?.kind === "end" ? "closed" : "unknown";
+    }
+    if (end.kind !== "end" || await this.#wasReset()) throw this.#left(end);
+    return "closed";
+  }
+
+  /** A peer that closed with our bytes unread answers them with a reset, after its end. */
+  async #wasReset(): Promise<boolean> {
+    await new Promise((resolve) => setTimeout(resolve, RESET));
+    try {
+      await this.channel.closeWrite();
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  async #listen(): Promise<PeerEnd> {
+    const buffer = new Uint8Array(4096);
+    const parse = readReturnPath();
+    try {
+      for (;;) {
+        const count = await this.channel.read(buffer);
+        if (count === null) return { kind: "end" };
+        this.watch.touch();
+        if (!this.source.returnPath) continue;
+        for (const message of parse(buffer.subarray(0, count))) {
+          if (message.kind === "shut") return message;
+        }
+      }
+    } catch (error) {
+      return { kind: "broken", error };
+    }
+  }
+
+  /** Prefers what the peer said to the failure of our write to it. */
+  async #lastWords(writeError: unknown): Promise<PeerEnd> {
+    const end = await settled(this.#peer, LAST_WORDS);
+    return end?.kind === "shut" || end?.kind === "broken"
+      ? end
+      : { kind: "broken", error: writeError };
+  }
+
+  #left(end: PeerEnd): unknown {
+    if (this.watch.cause !== undefined) return this.watch.cause;
+    if (end.kind === "broken" && end.error instanceof MigrationError) return end.error;
+    const { peer } = this.channel;
+    if (end.kind === "shut") {
+      return new MigrationError("PEER_FAILED", {
+        peer,
+        text: `RP: Sibling indicated error ${end.value}`,
+        hint: "the cause is in the target's log",
+      });
+    }
+    const when = this.#sent === this.source.length
+      ? "before it acknowledged the stream"
+      : `after ${this.#sent} of ${this.source.length} bytes`;
+    const reason = end.kind === "broken" ? `: ${(end.error as Error).message}` : "";
+    return new MigrationError("PEER_CLOSED", {
+      peer,
+      cause: when + reason,
+      hint: "it refused or gave up: the cause is in the target's log",
+    }, end.kind === "broken" ? { cause: end.error } : undefined);
+  }
+}
+
+/** Waits for a promise, but not longer than so many ms. */
+async function settled<T>(promise: Promise<T>, timeout: number): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), timeout);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

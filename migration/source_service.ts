@@ -1,0 +1,58 @@
+/** The source: dials, starts TLS in the client's role, sends. */
+
+import { type Address, connect, startTls, type TlsChannel } from "../channel/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import type { ByteChannel } from "../engine/mod.ts";
+import type { MigrationParameters } from "./parameters.ts";
+import { type Sending, type SendOptions, sendStream } from "./send.ts";
+import type { StreamSource } from "./stream_file.ts";
+
+/** How a source works. */
+export interface SourceOptions extends SendOptions {
+  readonly address: Address;
+  readonly objects: ObjectRegistry;
+  readonly parameters: Readonly<MigrationParameters>;
+  readonly source: StreamSource;
+  /** Longest time of a handshake in ms. */
+  readonly handshakeTimeout?: number;
+  /** Called when the connection stands, verified where TLS is on. */
+  readonly onConnected?: (peer: string, tls: TlsChannel | undefined) => void;
+}
+
+/**
+ * Sends a stream to a destination: QEMU's or ours.
+ *
+ * @throws {ChannelError} `CONNECT_FAILED`.
+ * @throws {EngineError} `TLS_HANDSHAKE`.
+ * @throws {CredsError} If the destination is not who it should be, or there are no such credentials.
+ * @throws {MigrationError} `PEER_CLOSED`, `PEER_FAILED` if it refuses or breaks off.
+ */
+export async function runSource(options: SourceOptions): Promise<Sending> {
+  const { address, objects, parameters, signal } = options;
+  const id = parameters["tls-creds"];
+  // Looked up before anything is dialled, as QEMU does on its side.
+  const creds = id === "" ? undefined : objects.tlsCreds(id, "client");
+  const raw = await connect(address, signal === undefined ? {} : { signal });
+  let channel: ByteChannel = raw;
+  let tls: TlsChannel | undefined;
+  if (creds !== undefined) {
+    const hostname = checkedName(parameters["tls-hostname"], address);
+    const { handshakeTimeout } = options;
+    channel = tls = await startTls(raw, {
+      creds,
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+  options.onConnected?.(channel.peer, tls);
+  return await sendStream(channel, options.source, options);
+}
+
+/**
+ * What the destination's certificate is checked against: the parameter, else the host as it
+ * stands in the address; other transports have none, and verification says so.
+ */
+export function checkedName(parameter: string, address: Address): string | undefined {
+  return parameter !== "" ? parameter : address.kind === "tcp" ? address.host : undefined;
+}

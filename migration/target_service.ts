@@ -1,0 +1,185 @@
+/** The destination: listens, verifies who comes, receives one migration at a time. */
+
+import {
+  type Address,
+  ChannelError,
+  listen as listenOn,
+  type Listener,
+  startTls,
+  type TlsChannel,
+} from "../channel/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import type { ByteChannel } from "../engine/mod.ts";
+import { MigrationError } from "./error.ts";
+import type { MigrationParameters } from "./parameters.ts";
+import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts";
+import { discardingSink, fileSink } from "./sink.ts";
+
+/** Connections that may be in their handshake or before their first byte at once. */
+const MAX_WAITING = 64;
+/** ms of rest after the kernel refused to accept. */
+const ACCEPT_PAUSE = 200;
+
+/** What happens at a target, in order for each peer. */
+export type TargetEvent =
+  | { readonly kind: "listening"; readonly address: Address }
+  /** A source came, and its first bytes are there. */
+  | { readonly kind: "active"; readonly peer: string; readonly tls?: TlsChannel }
+  /** A peer that brought no migration: nothing of it was acted on. */
+  | { readonly kind: "refused"; readonly peer: string; readonly error: unknown }
+  /** A migration that broke. */
+  | { readonly kind: "failed"; readonly peer: string; readonly error: unknown }
+  | {
+    readonly kind: "completed";
+    readonly peer: string;
+    readonly tls?: TlsChannel;
+    readonly reception: Reception;
+  };
+
+/** How a target works. */
+export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> {
+  readonly address: Address;
+  readonly objects: ObjectRegistry;
+  /** Read anew for each peer. */
+  readonly parameters: Readonly<MigrationParameters>;
+  /** Where a whole stream is put; verified and dropped without it. */
+  readonly file?: string;
+  /** Ends with the first failure instead of listening on. */
+  readonly once?: boolean;
+  /** Goes on after a complete migration. */
+  readonly serve?: boolean;
+  readonly signal?: AbortSignal;
+  /** Longest time of a handshake in ms. */
+  readonly handshakeTimeout?: number;
+  readonly onEvent?: (event: TargetEvent) => void;
+}
+
+/**
+ * Runs a target until it has received a migration. A peer that is refused, a stream that breaks
+ * and a second source at the same time are told of and change nothing for the next one.
+ *
+ * @throws {ChannelError} `LISTEN_FAILED` if the address cannot be had.
+ * @throws {VirtcredsError} With `once`, what went wrong with the first peer.
+ */
+export async function runTarget(options: TargetOptions): Promise<Reception> {
+  await using listener = await listenOn(options.address);
+  return await new Target(options, listener).run();
+}
+
+class Target {
+  readonly #stop = new AbortController();
+  readonly #done = Promise.withResolvers<Reception>();
+  readonly #peers = new Set<Promise<void>>();
+  #waiting = 0;
+  #active = false;
+
+  constructor(readonly options: TargetOptions, readonly listener: Listener) {}
+
+  async run(): Promise<Reception> {
+    const { signal } = this.options;
+    const abort = () => this.#done.reject(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.options.onEvent?.({ kind: "listening", address: this.listener.address });
+    this.#accept().catch((error) => this.#done.reject(error));
+    try {
+      return await this.#done.promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#stop.abort(signal?.reason ?? new MigrationError("ABORTED"));
+      // A partial file is gone before the caller goes on.
+      await Promise.allSettled(this.#peers);
+    }
+  }
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      const channel = await this.#next();
+      if (channel === undefined) continue;
+      if (this.#waiting >= MAX_WAITING) {
+        channel.close();
+        continue;
+      }
+      const peer: Promise<void> = this.#meet(channel).finally(() => this.#peers.delete(peer));
+      this.#peers.add(peer);
+    }
+  }
+
+  /** The kernel may be out of descriptors for a while; that is no reason to end. */
+  async #next(): Promise<ByteChannel | undefined> {
+    try {
+      return await this.listener.accept(this.#stop.signal);
+    } catch (error) {
+      if (!(error instanceof ChannelError) || error.code !== "ACCEPT_FAILED") throw error;
+      this.options.onEvent?.({ kind: "refused", peer: "a connection", error });
+      await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
+      return undefined;
+    }
+  }
+
+  /** One peer, from its connection to its end; never throws. */
+  async #meet(raw: ByteChannel): Promise<void> {
+    const { peer } = raw;
+    const emit = this.options.onEvent ?? (() => {});
+    let began = false;
+    this.#waiting++;
+    const leave = () => {
+      if (!began) this.#waiting--;
+    };
+    try {
+      const channel = await this.#secure(raw);
+      const tls = "facts" in channel ? { tls: channel } : {};
+      const reception = await receiveStream(channel, {
+        ...this.options,
+        signal: this.#stop.signal,
+        begin: () => {
+          if (this.#active) throw busy(peer);
+          leave();
+          this.#active = began = true;
+          emit({ kind: "active", peer, ...tls });
+          const { file } = this.options;
+          return file === undefined ? discardingSink() : fileSink(file);
+        },
+      });
+      emit({ kind: "completed", peer, ...tls, reception });
+      if (!this.options.serve) this.#done.resolve(reception);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      // Who came in between has not failed the migration that is under way.
+      const isBusy = error instanceof MigrationError && error.code === "BUSY";
+      if (this.options.once && !isBusy) this.#done.reject(error);
+      else emit({ kind: began ? "failed" : "refused", peer, error });
+    } finally {
+      leave();
+      if (began) this.#active = false;
+    }
+  }
+
+  async #secure(raw: ByteChannel): Promise<ByteChannel | TlsChannel> {
+    const { objects, parameters, handshakeTimeout } = this.options;
+    const id = parameters["tls-creds"];
+    if (id === "") return raw;
+    try {
+      const creds = objects.tlsCreds(id, "server");
+      const authz = parameters["tls-authz"];
+      return await startTls(raw, {
+        creds,
+        ...(authz === "" ? {} : { authorize: objects.authorization(authz) }),
+        ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
+        signal: this.#stop.signal,
+        // A QEMU without return path never reads, and loses the end of its stream to a ticket.
+        noTickets: true,
+      });
+    } catch (error) {
+      raw.close();
+      throw error;
+    }
+  }
+}
+
+function busy(peer: string): MigrationError {
+  return new MigrationError("BUSY", {
+    peer,
+    hint: "multifd opens more connections: switch the capability multifd off at the source",
+  });
+}
