@@ -85,7 +85,7 @@ function loadIdentity(pem: IdentityPem): LoadedCredentials["identity"] {
     throw refused("there is no certificate in PEM form in the certificate file");
   }
   const [leaf] = chain.map(({ der }) => readCertificate(der));
-  const key = readPrivateKey(text(pem.key), pem.password);
+  const key = readKey(text(pem.key), pem.password);
   // node:tls does not notice: it would reset every connection.
   if (!leaf!.checkPrivateKey(key)) {
     throw refused("the private key does not belong to the certificate");
@@ -95,6 +95,15 @@ function loadIdentity(pem: IdentityPem): LoadedCredentials["identity"] {
     cert: chain.map(({ der }) => encodePem("CERTIFICATE", der)).join(""),
     key: String(key.export({ format: "pem", type: "pkcs8" })),
   };
+}
+
+function readKey(pem: string, password: string | undefined): KeyObject {
+  try {
+    return readPrivateKey(pem, password);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    throw refused(`the private key cannot be used: ${error.facts.cause}`);
+  }
 }
 
 function readCertificate(der: Uint8Array): X509Certificate {

@@ -64,8 +64,7 @@ export async function openSession(raw: ByteChannel, options: SessionOptions): Pr
   async function establish(): Promise<TLSSocket> {
     const credentials = loadedCredentials(options.credentials);
     const limit = setTimeout(() => {
-      const value = timeout < 1000 ? `${timeout} ms` : `${timeout / 1000} s`;
-      handshake.reject(new EngineError("TLS_TIMEOUT", { peer, value }));
+      handshake.reject(new EngineError("TLS_TIMEOUT", { peer, value: `${timeout / 1000} s` }));
     }, timeout);
     const abort = () => handshake.reject(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
