@@ -1,0 +1,207 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { VirtcredsError } from "../../base/mod.ts";
+import { connect } from "../../channel/mod.ts";
+import {
+  ChardevError,
+  describeChannel,
+  MAX_HANDSHAKES,
+  parseSocketChardev,
+  planTls,
+} from "../../chardev/mod.ts";
+import { CredsError } from "../../creds/mod.ts";
+import { chooseEngine, EngineError } from "../../engine/mod.ts";
+import { readToEnd } from "../support/channels.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { dial, type Directories, directories, objects, serve, talk } from "./devices.ts";
+
+for (const engine of ["gnutls", "platform"] as const) {
+  const works = await chooseEngine(engine).then(() => true, () => false);
+  const test = (name: string, fn: (dirs: Directories) => Promise<void>) =>
+    Deno.test({
+      name: `${name} (${engine})`,
+      ignore: !works,
+      async fn() {
+        using folder = temporaryDirectory();
+        await fn(await directories(folder.path));
+      },
+    });
+
+  test("a chardev server and client verify each other in either TLS role", async (dirs) => {
+    for (const [serverEnd, clientEnd] of [["server", "client"], ["client", "server"]] as const) {
+      using ours = await objects(engine, dirs.localhost, serverEnd);
+      using theirs = await objects(engine, dirs.elsewhere, clientEnd);
+      const name = serverEnd === "client" ? ",tls-hostname=elsewhere.example" : "";
+      await using server = await serve(ours, { more: name });
+      const channel = await talk(theirs, server);
+      assertMatch(
+        describeChannel(channel),
+        /^127\.0\.0\.1:\d+ over TLS1\.3 TLS_\w+, .*CN=localhost/,
+      );
+      assertMatch(server.names[0]!, /over TLS1\.3 TLS_\w+, .*CN=elsewhere\.example/);
+      assertEquals(server.refused, []);
+    }
+  });
+
+  test("a chardev client refuses a server that it should not talk to, and says why", async (dirs) => {
+    using good = await objects(engine, dirs.localhost, "client");
+    const cases: [string, string, { host?: string; more?: string }][] = [
+      [
+        dirs.elsewhere,
+        "Certificate does not match the hostname localhost",
+        {},
+      ],
+      [
+        dirs.localhost,
+        "Certificate does not match the hostname vm9.example",
+        { more: ",tls-hostname=vm9.example" },
+      ],
+      [dirs.foreign, "The certificate hasn't got a known issuer", {}],
+      [dirs.expired, "The certificate is not trusted", {}],
+    ];
+    for (const [dir, message, options] of cases) {
+      using theirs = await objects(engine, dir, "server");
+      await using server = await serve(theirs);
+      const error = await assertRejects(
+        () => dial(good, server.address, options),
+        CredsError,
+        "",
+        message,
+      );
+      assertEquals(error.message, message);
+      assert(error.hints.length > 0, message);
+    }
+    using theirs = await objects(engine, dirs.localhost, "server");
+    await using server = await serve(theirs);
+    await talk(good, server, { host: "127.0.0.1" });
+  });
+
+  test("a chardev server refuses clients by cause and serves the next", async (dirs) => {
+    using ours = await objects(engine, dirs.localhost, "server");
+    await using server = await serve(ours);
+    let count = 0;
+    for (
+      const [dir, message] of [
+        [dirs.bare, /^Verify failed: No certificate was found\.$/],
+        // A client that looks at the list of accepted CAs keeps its foreign certificate back.
+        [
+          dirs.smuggler,
+          /^(Verify failed: No certificate was found\.|The certificate hasn't got a known issuer)$/,
+        ],
+        [dirs.expired, /^The certificate is not trusted$/],
+      ] as const
+    ) {
+      using theirs = await objects(engine, dir, "client");
+      const ending = await assertRejects(() => dial(theirs, server.address), VirtcredsError);
+      assert(ending.hints.length > 0, ending.message);
+      const error = await server.refusal(++count);
+      assertMatch(error.message, message);
+      assert(error.hints.length > 0, error.message);
+      using good = await objects(engine, dirs.localhost, "client");
+      await talk(good, server);
+    }
+  });
+
+  test("a chardev server admits and refuses clients by distinguished name", async (dirs) => {
+    using ours = await objects(engine, dirs.localhost, "server");
+    await ours.add("authz-simple,id=az,identity=O=virtcreds CA,,CN=elsewhere.example");
+    await using server = await serve(ours, { more: ",tls-authz=az" });
+    using denied = await objects(engine, dirs.localhost, "client");
+    await assertRejects(() => dial(denied, server.address), VirtcredsError);
+    assertMatch(
+      (await server.refusal(1)).message,
+      /^TLS x509 authz check for O=virtcreds CA,CN=localhost is denied$/,
+    );
+    using admitted = await objects(engine, dirs.elsewhere, "client");
+    await talk(admitted, server);
+  });
+
+  test("a chardev server names garbage, plain text and a hang-up and serves the next", async (dirs) => {
+    using ours = await objects(engine, dirs.localhost, "server");
+    await using server = await serve(ours);
+    const pieces: readonly Uint8Array[] = [
+      new TextEncoder().encode("hello\r\n"),
+      new TextEncoder().encode("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+      crypto.getRandomValues(new Uint8Array(4096)),
+      // A record header that promises more than comes.
+      Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01),
+      new Uint8Array(0),
+    ];
+    for (const [index, piece] of pieces.entries()) {
+      const client = await connect(server.address);
+      await client.write(piece).catch(() => {});
+      await client.closeWrite().catch(() => {});
+      const error = await server.refusal(index + 1);
+      assert(error instanceof EngineError, String(error));
+      assertMatch(error.hints.join(), /must speak TLS, with credentials of endpoint=client/);
+      client.close();
+    }
+    using good = await objects(engine, dirs.localhost, "client");
+    await talk(good, server);
+  });
+
+  test("a chardev server is not held up by silent clients", async (dirs) => {
+    using ours = await objects(engine, dirs.localhost, "server");
+    using good = await objects(engine, dirs.localhost, "client");
+    await using server = await serve(ours, { handshakeTimeout: 60_000 });
+    const silent = [];
+    for (let i = 0; i < MAX_HANDSHAKES - 1; i++) silent.push(await connect(server.address));
+    await talk(good, server);
+    assertEquals(server.refused, []);
+    for (const client of silent) client.close();
+  });
+
+  test("a chardev server sends silent clients away and comes to the others", async (dirs) => {
+    using ours = await objects(engine, dirs.localhost, "server");
+    using good = await objects(engine, dirs.localhost, "client");
+    await using server = await serve(ours, { handshakeTimeout: 1500 });
+    const silent = [];
+    for (let i = 0; i < MAX_HANDSHAKES; i++) silent.push(await connect(server.address));
+    await talk(good, server);
+    assertEquals((await server.refusal(MAX_HANDSHAKES) as EngineError).code, "TLS_TIMEOUT");
+    for (const client of silent) {
+      await readToEnd(client).catch(() => {});
+      client.close();
+    }
+  });
+
+  test("two chardevs of the same TLS role find out and say what is wrong", async (dirs) => {
+    using twoServers = await objects(engine, dirs.localhost, "server");
+    {
+      await using server = await serve(twoServers, { handshakeTimeout: 300 });
+      const error = await assertRejects(
+        () => dial(twoServers, server.address, { handshakeTimeout: 300 }),
+        EngineError,
+      );
+      assertMatch(error.hints.join(), /tls0 makes this side the TLS server/);
+      assertMatch((await server.refusal(1)).hints.join(), /endpoint=client/);
+    }
+    using twoClients = await objects(engine, dirs.localhost, "client");
+    await using server = await serve(twoClients, { more: ",tls-hostname=localhost" });
+    const error = await assertRejects(() => dial(twoClients, server.address), EngineError);
+    assertMatch(error.hints.join(), /tls0 makes this side the TLS client/);
+    assertMatch((await server.refusal(1)).hints.join(), /endpoint=server/);
+  });
+
+  test("planTls() refuses a TLS client that does not know whom to expect", async (dirs) => {
+    using client = await objects(engine, dirs.localhost, "client");
+    using server = await objects(engine, dirs.localhost, "server");
+    using trusting = await objects(engine, dirs.localhost, "client", ",verify-peer=off");
+    const listening = parseSocketChardev("socket,id=s0,host=::1,port=0,server=on,tls-creds=tls0");
+    const error = assertThrows(() => planTls(listening, client), ChardevError);
+    assertEquals(error.message, "Expected TLS credentials for a server endpoint");
+    assertMatch(error.hints.join("\n"), /endpoint=server\n.*tls-hostname=NAME/);
+    assertEquals(planTls(listening, trusting)?.hostname, undefined);
+    const dialling = parseSocketChardev("socket,id=c0,host=::1,port=1,tls-creds=tls0");
+    assertEquals(planTls(dialling, client)?.hostname, "::1");
+    assertEquals(planTls(dialling, server)?.hostname, undefined);
+    const misnamed = { ...dialling, tlsHostname: "x" };
+    assertEquals(planTls(misnamed, client)?.hostname, "x");
+    assertThrows(() => planTls(misnamed, server), ChardevError, "'tls-hostname' has no effect");
+    assertEquals(
+      planTls(parseSocketChardev("socket,id=c0,host=::1,port=1"), client),
+      undefined,
+    );
+    const unknown = { ...dialling, tlsCreds: "nope" };
+    assertThrows(() => planTls(unknown, client), CredsError, "No TLS credentials with id 'nope'");
+  });
+}
