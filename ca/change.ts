@@ -9,7 +9,7 @@ import {
   writeJournal,
 } from "./journal.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
-import { ensureDirectory, makeDirectory, type PkiPaths, removeAll } from "./pki.ts";
+import { ensureDirectory, makeDirectory, type PkiPaths, removeAll, withHint } from "./pki.ts";
 import { abandon, publish, setDigest, STAGED_AUTHORITY } from "./publish.ts";
 
 /** What a command may do while it holds the directory. */
@@ -34,8 +34,16 @@ export async function changePki<T>(
   options: LockOptions,
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
-  using _lock = await takeLock(paths.lock, options);
-  await finishInterrupted(paths);
+  try {
+    using _lock = await takeLock(paths.lock, options);
+    await finishInterrupted(paths);
+    return await runChange(paths, work);
+  } catch (error) {
+    throw withHint(error, paths.root);
+  }
+}
+
+async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T>): Promise<T> {
   const staged: string[] = [];
   let authority = false;
   const stage = (name: string) => {
