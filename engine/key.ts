@@ -52,7 +52,8 @@ export interface SignatureCheck {
 export interface KeyEngine {
   generateKey(type: KeyType): Promise<SigningKey>;
   /**
-   * Reads a private key in PEM: PKCS#8, PKCS#1, SEC 1, encrypted or not.
+   * Reads a private key in PEM: PKCS#8, PKCS#1, SEC 1, encrypted or not. Where the engine is
+   * GnuTLS, a `pkcs11:` URI (RFC 7512) names a key in a token, with its PIN as the passphrase.
    *
    * @throws {EngineError} `KEY` if it cannot be read or the passphrase is wrong; never with a
    * byte of the key in the text.

@@ -69,6 +69,11 @@ export interface SessionOptions {
    * tail of its stream otherwise). GnuTLS sends none anyway; the platform keeps to TLS 1.2.
    */
   readonly noTickets?: boolean;
+  /**
+   * Have a GnuTLS server send session tickets, as QEMU's never does, to see what a peer makes of
+   * them; none is ever accepted. The platform's server sends them anyway in TLS 1.3.
+   */
+  readonly tickets?: boolean;
 }
 
 /** What was negotiated. */
@@ -82,6 +87,8 @@ export interface SessionFacts {
   readonly signature?: string;
   /** The peer's certificates as sent, DER, leaf first; empty when it sent none. */
   readonly peerChain: readonly Uint8Array[];
+  /** The peer's subject as QEMU's authorization rules see it, where the engine tells. */
+  readonly peerDn?: string;
   /** User name of a PSK session. */
   readonly pskIdentity?: string;
   /** On a client: whether the server asked for a certificate, where the engine tells. */

@@ -1,12 +1,12 @@
 /** A session as the library has it: every call returns at once and moves bytes in memory only. */
 
 import { EngineError, type EngineErrorCode } from "../error.ts";
-import type { PeerStatus, SessionFacts } from "../session.ts";
+import type { PeerStatus, SessionFacts, SessionOptions } from "../session.ts";
 import type { GnutlsCredentials } from "./credentials.ts";
 import { Code } from "./error.ts";
 import { readFacts, verifyPeer } from "./facts.ts";
 import { type Gnutls, readText } from "./library.ts";
-import { make, type Owned } from "./memory.ts";
+import { Arena, DATUM_BYTES, make, type Owned, takeDatum } from "./memory.ts";
 import { size } from "./symbols.ts";
 import type { Transport, Transports } from "./transport.ts";
 
@@ -48,16 +48,21 @@ export class Connection implements Disposable {
   #ended: number | undefined;
 
   /** @throws {EngineError} `TLS_CREDENTIALS`, `TLS_HANDSHAKE`. */
-  constructor(transports: Transports, credentials: GnutlsCredentials, serverName?: string) {
+  constructor(
+    transports: Transports,
+    credentials: GnutlsCredentials,
+    { serverName, tickets = false }: Pick<SessionOptions, "serverName" | "tickets">,
+  ) {
     const { lib } = credentials;
     const { call } = lib;
     const server = credentials.endpoint === "server";
-    const role = server ? Init.SERVER | Init.NO_AUTO_SEND_TICKET : Init.CLIENT;
+    const role = (server ? Init.SERVER : Init.CLIENT) |
+      (tickets ? 0 : Init.NO_TICKETS | Init.NO_AUTO_SEND_TICKET);
     credentials.acquire();
     try {
       this.#session = make(
         lib,
-        (out) => call.gnutls_init(out, role | Init.NONBLOCK | Init.NO_TICKETS),
+        (out) => call.gnutls_init(out, role | Init.NONBLOCK),
         call.gnutls_deinit,
         (cause) => new EngineError("TLS_HANDSHAKE", { cause }),
       );
@@ -76,8 +81,10 @@ export class Connection implements Disposable {
     };
     call.gnutls_priority_set(session, credentials.priority);
     call.gnutls_credentials_set(session, credentials.type, credentials.pointer);
-    if (server) call.gnutls_certificate_server_set_request(session, CERT_REQUEST);
-    else if (serverName !== undefined) {
+    if (server) {
+      call.gnutls_certificate_server_set_request(session, CERT_REQUEST);
+      if (tickets) enableTickets(lib, session);
+    } else if (serverName !== undefined) {
       const name = new TextEncoder().encode(serverName);
       call.gnutls_server_name_set(session, NAME_DNS, name, BigInt(name.length));
     }
@@ -214,4 +221,13 @@ export class Connection implements Disposable {
       ...(alert === undefined ? {} : { hint: `the alert was: ${alert}` }),
     });
   }
+}
+
+/** With a key that nobody else has and that dies with the session. */
+function enableTickets(lib: Gnutls, session: Deno.PointerObject): void {
+  using arena = new Arena();
+  const key = arena.bytes(DATUM_BYTES);
+  if (lib.call.gnutls_session_ticket_key_generate(key) < 0) return;
+  lib.call.gnutls_session_ticket_enable_server(session, key);
+  takeDatum(lib, key).fill(0);
 }

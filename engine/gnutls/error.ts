@@ -12,4 +12,5 @@ export const Code = {
   PULL_ERROR: -54,
   PK_SIG_VERIFY_FAILED: -89,
   PREMATURE_TERMINATION: -110,
+  PKCS11_PIN_ERROR: -303,
 } as const;

@@ -1,6 +1,7 @@
 /** What a session negotiated, and what the library thinks of the peer. */
 
 import type { PeerStatus, SessionFacts } from "../session.ts";
+import { dnText } from "./certificate.ts";
 import type { GnutlsCredentials } from "./credentials.ts";
 import { type Gnutls, readText } from "./library.ts";
 import { Arena, copyDatum, DATUM_BYTES, numberAt } from "./memory.ts";
@@ -38,12 +39,15 @@ export function readFacts(
   const asked = credentials.kind === "x509" && credentials.endpoint === "client"
     ? call.gnutls_certificate_client_get_request_status(session) > 0
     : undefined;
+  const peerChain = credentials.kind === "x509" ? readPeerChain(lib, session) : [];
+  const peerDn = peerChain[0] === undefined ? undefined : readDn(lib, peerChain[0]);
   return {
     version,
     cipher: cipherName(lib, session),
     ...(group === undefined ? {} : { group }),
     ...(signature === undefined ? {} : { signature }),
-    peerChain: credentials.kind === "x509" ? readPeerChain(lib, session) : [],
+    peerChain,
+    ...(peerDn === undefined ? {} : { peerDn }),
     ...(user === undefined ? {} : { pskIdentity: user }),
     ...(asked === undefined ? {} : { clientCertificateRequested: asked }),
   };
@@ -107,6 +111,15 @@ function readPeerChain(lib: Gnutls, session: Deno.PointerObject): Uint8Array[] {
     { length: datums.length / DATUM_BYTES },
     (_, i) => copyDatum(datums, i * DATUM_BYTES),
   );
+}
+
+/** A subject that has no text is for the verification to refuse, not for the handshake. */
+function readDn(lib: Gnutls, certificate: Uint8Array): string | undefined {
+  try {
+    return dnText(lib, certificate);
+  } catch {
+    return undefined;
+  }
 }
 
 function readPskUser(

@@ -6,7 +6,7 @@ import { FORMAT_DER, FORMAT_PEM } from "./certificate.ts";
 import { Code } from "./error.ts";
 import type { Gnutls } from "./library.ts";
 import { Arena, DATUM_BYTES, make, numberAt, type Owned, takeDatum, takeSecret } from "./memory.ts";
-import { describeKey, Pk, SIGN } from "./signature.ts";
+import { describeKey, importPublicKey, Pk, SIGN } from "./signature.ts";
 
 /** `GNUTLS_CURVE_TO_BITS` of `gnutls_ecc_curve_t`. */
 const curve = (number: number) => (0x8000_0000 | number) >>> 0;
@@ -82,14 +82,12 @@ export class GnutlsKey implements SigningKey {
     private readonly stored?: Owned,
   ) {
     try {
-      using arena = new Arena();
-      const bits = arena.bytes(4);
-      const pk = lib.call.gnutls_privkey_get_pk_algorithm(signer.pointer, bits);
-      const kind = describeKey(pk, numberAt(bits));
+      const { pk, bits, spki } = readPublicKey(lib, signer);
+      const kind = describeKey(pk, bits);
       if (kind === undefined) throw refuse("it is of a kind that cannot sign certificates here");
       this.type = kind.type;
       this.algorithm = kind.algorithm;
-      this.publicKey = exportPublicKey(lib, signer);
+      this.publicKey = spki;
     } catch (error) {
       signer[Symbol.dispose]();
       throw error;
@@ -155,15 +153,27 @@ function signer(lib: Gnutls, key: Owned): Owned {
   throw refuse(lib.text(code));
 }
 
-function exportPublicKey(lib: Gnutls, signer: Owned): Uint8Array<ArrayBuffer> {
+/** The public half with what kind it is. */
+function readPublicKey(
+  lib: Gnutls,
+  signer: Owned,
+): { readonly pk: number; readonly bits: number; readonly spki: Uint8Array<ArrayBuffer> } {
   const { call } = lib;
   using key = make(lib, call.gnutls_pubkey_init, call.gnutls_pubkey_deinit, refuse);
   using arena = new Arena();
+  const bits = arena.bytes(4);
   const out = arena.bytes(DATUM_BYTES);
   let code = call.gnutls_pubkey_import_privkey(key.pointer, signer.pointer, 0, 0);
   if (code >= 0) code = call.gnutls_pubkey_export2(key.pointer, FORMAT_DER, out);
   if (code < 0) throw refuse(lib.text(code));
-  return takeDatum(lib, out);
+  const spki = takeDatum(lib, out);
+  const pk = call.gnutls_pubkey_get_pk_algorithm(key.pointer, bits);
+  if (numberAt(bits) === 0) {
+    // A token does not tell how long its key is; what it exported does.
+    using again = importPublicKey(lib, spki);
+    call.gnutls_pubkey_get_pk_algorithm(again.pointer, bits);
+  }
+  return { pk, bits: numberAt(bits), spki };
 }
 
 /** An error about a private key. */

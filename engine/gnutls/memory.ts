@@ -5,7 +5,21 @@ import type { Gnutls } from "./library.ts";
 /** `sizeof(gnutls_datum_t)`: a pointer and an `unsigned int`, padded. */
 export const DATUM_BYTES = 16;
 
-const ROUND = 16;
+/** What every address here is a multiple of. */
+const ALIGNMENT = 16;
+
+const CHUNK_BYTES = 4096;
+
+/** How many wiped chunks wait for the next arena: making one costs more than most calls. */
+const SPARES = 8;
+
+interface Chunk {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly base: bigint;
+  used: number;
+}
+
+const spares: Chunk[] = [];
 
 /**
  * Copies of arguments that stay where they are until disposed, then wiped: keys and passphrases
@@ -15,15 +29,14 @@ const ROUND = 16;
  * held with `using` does.
  */
 export class Arena implements Disposable {
-  readonly #chunks: { bytes: Uint8Array<ArrayBuffer>; base: bigint; used: number }[] = [];
+  readonly #chunks: Chunk[] = [];
 
   /** Zeroed bytes for the library to write to. */
   bytes(length: number): Uint8Array<ArrayBuffer> {
-    const rounded = Math.ceil(Math.max(length, 1) / ROUND) * ROUND;
+    const rounded = Math.ceil(Math.max(length, 1) / ALIGNMENT) * ALIGNMENT;
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.used + rounded > chunk.bytes.length) {
-      const bytes = new Uint8Array(Math.max(rounded, 4096));
-      chunk = { bytes, base: addressOf(bytes), used: 0 };
+      chunk = (rounded <= CHUNK_BYTES ? spares.pop() : undefined) ?? newChunk(rounded);
       this.#chunks.push(chunk);
     }
     const start = chunk.used;
@@ -58,15 +71,20 @@ export class Arena implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const chunk of this.#chunks.splice(0)) chunk.bytes.fill(0);
+    for (const chunk of this.#chunks.splice(0)) {
+      chunk.bytes.fill(0, 0, chunk.used);
+      chunk.used = 0;
+      if (chunk.bytes.length === CHUNK_BYTES && spares.length < SPARES) spares.push(chunk);
+    }
   }
 }
 
 /** Structures are read and written as the machine has them. */
 export const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
+function newChunk(least: number): Chunk {
+  const bytes = new Uint8Array(Math.max(least, CHUNK_BYTES));
+  return { bytes, base: Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)), used: 0 };
 }
 
 /** Reads a pointer that the library wrote. */

@@ -9,6 +9,7 @@ import { loadLibrary } from "./library.ts";
 import { checkPriority } from "./priority.ts";
 import { openSession } from "./session.ts";
 import { verifySignature } from "./signature.ts";
+import { Tokens } from "./token.ts";
 import { Transports } from "./transport.ts";
 
 /**
@@ -19,6 +20,7 @@ import { Transports } from "./transport.ts";
 export function loadGnutlsEngine(): Engine {
   const lib = loadLibrary();
   const transports = new Transports(lib);
+  const tokens = new Tokens(lib);
   return {
     name: "gnutls",
     version: `GnuTLS ${lib.version}`,
@@ -32,7 +34,12 @@ export function loadGnutlsEngine(): Engine {
       return await openSession(transports, channel, { ...options, credentials });
     },
     generateKey: (type) => generateKey(lib, type),
-    importKey: (pem, passphrase) => Promise.try(() => importKey(lib, pem, passphrase)),
+    importKey: (key, passphrase) =>
+      Promise.try(() =>
+        key.startsWith("pkcs11:")
+          ? tokens.importKey(key, passphrase)
+          : importKey(lib, key, passphrase)
+      ),
     verify: (check) => verifySignature(lib, check),
     checkPriority: (text) => checkPriority(lib, text),
     matchHostname: (certificate, name) => matchHostname(lib, certificate, name),

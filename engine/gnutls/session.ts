@@ -77,7 +77,7 @@ class GnutlsSession implements TlsSession {
 
   constructor(transports: Transports, channel: ByteChannel, options: Options) {
     this.#channel = channel;
-    this.#connection = new Connection(transports, options.credentials, options.serverName);
+    this.#connection = new Connection(transports, options.credentials, options);
   }
 
   get peer(): string {

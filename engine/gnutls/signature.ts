@@ -5,7 +5,7 @@ import { EngineError } from "../error.ts";
 import type { KeyType, SignatureAlgorithm, SignatureCheck } from "../key.ts";
 import { FORMAT_DER } from "./certificate.ts";
 import type { Gnutls } from "./library.ts";
-import { Arena, make } from "./memory.ts";
+import { Arena, make, type Owned } from "./memory.ts";
 
 /** `GNUTLS_PK_…`. */
 export const Pk = { RSA: 1, ECDSA: 4, ED25519: 7 } as const;
@@ -73,20 +73,31 @@ export function describeKey(
  * @throws {EngineError} `SIGNATURE` for an algorithm or a public key that is not known.
  */
 export function verifySignature(lib: Gnutls, check: SignatureCheck): boolean {
-  const { call } = lib;
   const algorithm = signNumber(check.algorithm);
-  using key = make(lib, call.gnutls_pubkey_init, call.gnutls_pubkey_deinit, refuse);
+  using key = importPublicKey(lib, check.publicKey);
   using arena = new Arena();
-  const spki = arena.datum(check.publicKey);
-  const imported = call.gnutls_pubkey_import(key.pointer, spki, FORMAT_DER);
-  if (imported < 0) throw refuse(`the public key is not usable: ${lib.text(imported)}`);
-  return call.gnutls_pubkey_verify_data2(
+  return lib.call.gnutls_pubkey_verify_data2(
     key.pointer,
     algorithm,
     ALLOW_SHA1,
     arena.datum(check.data),
     arena.datum(check.signature),
   ) >= 0;
+}
+
+/**
+ * Reads a SubjectPublicKeyInfo.
+ *
+ * @throws {EngineError} `SIGNATURE`.
+ */
+export function importPublicKey(lib: Gnutls, spki: Uint8Array): Owned {
+  const { call } = lib;
+  const key = make(lib, call.gnutls_pubkey_init, call.gnutls_pubkey_deinit, refuse);
+  using arena = new Arena();
+  const code = call.gnutls_pubkey_import(key.pointer, arena.datum(spki), FORMAT_DER);
+  if (code >= 0) return key;
+  key[Symbol.dispose]();
+  throw refuse(`the public key is not usable: ${lib.text(code)}`);
 }
 
 function signNumber(algorithm: Uint8Array): number {

@@ -84,7 +84,9 @@ export const SYMBOLS = {
   gnutls_record_recv: { parameters: [HANDLE, "buffer", SIZE], result: CODE },
   gnutls_record_send: { parameters: [HANDLE, "buffer", SIZE], result: CODE },
   gnutls_record_check_pending: { parameters: [HANDLE], result: "u32" },
-  gnutls_session_key_update: { parameters: [HANDLE, "u32"], result: CODE },
+
+  gnutls_session_ticket_key_generate: { parameters: [OUT], result: CODE },
+  gnutls_session_ticket_enable_server: { parameters: [HANDLE, DATUM], result: CODE },
 
   gnutls_protocol_get_version: getNumber,
   // Since 3.7.4; Ubuntu 22.04 has 3.7.3.
@@ -125,10 +127,16 @@ export const SYMBOLS = {
   gnutls_privkey_init: allocate,
   gnutls_privkey_deinit: free,
   gnutls_privkey_import_x509: { parameters: [HANDLE, HANDLE, "u32"], result: CODE },
-  gnutls_privkey_get_pk_algorithm: { parameters: [HANDLE, OUT], result: CODE },
+  gnutls_pubkey_get_pk_algorithm: { parameters: [HANDLE, OUT], result: CODE },
   gnutls_privkey_sign_data2: {
     parameters: [HANDLE, "i32", "u32", DATUM, OUT],
     result: CODE,
+  },
+
+  gnutls_privkey_import_url: { parameters: [HANDLE, TEXT, "u32"], result: CODE },
+  gnutls_privkey_set_pin_function: {
+    parameters: [HANDLE, "function", "pointer"],
+    result: "void",
   },
 
   gnutls_pubkey_init: allocate,
