@@ -28,13 +28,13 @@ export interface Gnutls {
  * @throws {EngineError} `ENGINE_UNAVAILABLE` with the one thing that is missing: the permission,
  * the library, a symbol, a new enough version.
  */
-export function loadLibrary(): Gnutls {
+export function loadLibrary(name = LIBRARY): Gnutls {
   // Asked first, since opening a library without it would prompt on a terminal.
   const permission = Deno.permissions.querySync({ name: "ffi" });
   if (permission.state !== "granted" || permission.partial) {
     throw unavailable("Deno may not load libraries", "run with --allow-ffi (without a path)");
   }
-  const call = open();
+  const call = open(name);
   const version = readText(call.gnutls_check_version(null)) ?? "";
   if (call.gnutls_check_version(cString(OLDEST)) === null) {
     throw unavailable(`GnuTLS ${version} is older than ${OLDEST}`, "install a newer libgnutls30");
@@ -71,15 +71,15 @@ export function loadLibrary(): Gnutls {
   };
 }
 
-function open(): Symbols {
+function open(name: string): Symbols {
   try {
-    return Deno.dlopen(LIBRARY, SYMBOLS).symbols;
+    return Deno.dlopen(name, SYMBOLS).symbols;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const symbol = /register symbol (\w+)/.exec(message)?.[1];
     throw symbol === undefined
-      ? unavailable(`${LIBRARY} cannot be loaded`, "apt-get install libgnutls30")
-      : unavailable(`${LIBRARY} lacks ${symbol}`, "install a newer libgnutls30");
+      ? unavailable(`${name} cannot be loaded`, "apt-get install libgnutls30")
+      : unavailable(`${name} lacks ${symbol}`, "install a newer libgnutls30");
   }
 }
 

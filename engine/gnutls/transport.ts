@@ -8,9 +8,6 @@ import { size } from "./symbols.ts";
 /** `EAGAIN` as the C library here has it. */
 const EAGAIN = Deno.build.os === "linux" ? 11 : 35;
 
-/** -1 as an `ssize_t`. */
-const FAILED = Deno.UnsafePointer.create(2n ** 64n - 1n);
-
 /** First size in bytes of a session's buffers; most sessions never need more. */
 const SMALLEST = 8 * 1024;
 
@@ -63,16 +60,18 @@ export class Transports {
     this.#lib = lib;
     const { memcpy, memcpy_out, gnutls_transport_set_errno } = lib.call;
     const slots = this.#slots;
+    // -1 as an ssize_t; made here, since an import must need no permission.
+    const failed = Deno.UnsafePointer.create(2n ** 64n - 1n);
     this.lookup = pskLookup(lib, (number) => slots[number]?.keys);
     this.#pull = new Deno.UnsafeCallback(PULL, (number, into, wanted) => {
       const transport = slots[number];
-      if (transport === undefined || into === null) return FAILED;
+      if (transport === undefined || into === null) return failed;
       const { start } = transport;
       const bytes = Math.min(wanted, transport.end - start);
       if (bytes === 0) {
         if (transport.ended || wanted === 0) return null;
         gnutls_transport_set_errno(transport.session, EAGAIN);
-        return FAILED;
+        return failed;
       }
       const count = size(bytes);
       memcpy(into, transport.input.subarray(start, start + bytes), count);
@@ -81,7 +80,7 @@ export class Transports {
     });
     this.#push = new Deno.UnsafeCallback(PUSH, (number, from, bytes) => {
       const transport = slots[number];
-      if (transport === undefined || from === null) return FAILED;
+      if (transport === undefined || from === null) return failed;
       transport.reserve(bytes);
       const count = size(bytes);
       memcpy_out(transport.output.subarray(transport.filled), from, count);
