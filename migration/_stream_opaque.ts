@@ -26,12 +26,14 @@ const MAX_CANDIDATES = 16;
 export function* skipToDescription(input: StreamInput, why: string): Parser<number> {
   let candidates = 0;
   for (let held = 0;;) {
-    const { bytes, view, end } = input;
+    const { view, end } = input;
+    const bytes = input.bytes.subarray(0, end);
     const brace = bytes.indexOf(BRACE, input.pos + held);
-    if (brace < 0 || brace + 1 >= end) {
+    if (brace < 0 || brace + 1 === end) {
+      const seen = brace < 0 ? end : brace;
       // The marker may lie before a border that the brace lies behind.
-      input.pos = Math.max(input.pos, Math.min(brace < 0 ? end : brace, end) - MARKER_LENGTH);
-      held = Math.min(brace < 0 ? end : brace, end) - input.pos;
+      input.pos = Math.max(input.pos, seen - MARKER_LENGTH);
+      held = seen - input.pos;
       if (!(yield* input.more())) throw endUnknown(why);
       continue;
     }

@@ -61,10 +61,12 @@ export function* skipDevicePayload(
 
 /** Where a footer of this section is, or the first place in which one may begin. */
 function findFooter(input: StreamInput, from: number, id: number): number {
-  const { bytes, view, end } = input;
+  const { view, end } = input;
+  // Bounded, so that a search does not run on through the unused part of a large buffer.
+  const window = input.bytes.subarray(0, end);
   for (let at = input.pos + from;; at++) {
-    at = bytes.indexOf(SectionType.QEMU_VM_SECTION_FOOTER, at);
-    if (at < 0 || at >= end) return end;
+    at = window.indexOf(SectionType.QEMU_VM_SECTION_FOOTER, at);
+    if (at < 0) return end;
     if (at + FOOTER_LENGTH > end || view.getUint32(at + 1) === id) return at;
   }
 }

@@ -173,7 +173,7 @@ export class RamState {
     postcopy: boolean,
     start: number,
   ): Parser<void> {
-    if (total > StreamLimits.ramSize) throw tooMuch(`${total} bytes of guest memory`, start);
+    if (total > StreamLimits.ramSize) throw tooMuch("more than 4 PiB of guest memory", start);
     let sum = 0;
     while (sum < total) {
       const at = input.offset;
