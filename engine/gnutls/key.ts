@@ -1,7 +1,10 @@
 /** Private keys: made, read, signed with, written; wiped by the library when freed. */
 
+import { encodePem } from "../../base/mod.ts";
 import { EngineError } from "../error.ts";
+import { tidyPkcs8 } from "../ec_key.ts";
 import type { KeyType, SignatureAlgorithm, SigningKey } from "../key.ts";
+
 import { FORMAT_DER, FORMAT_PEM } from "./certificate.ts";
 import { Code } from "./error.ts";
 import type { Gnutls } from "./library.ts";
@@ -20,8 +23,8 @@ const KINDS: Readonly<Record<KeyType, { readonly pk: number; readonly bits: numb
   "ed25519": { pk: Pk.ED25519, bits: curve(7) },
 };
 
-/** `GNUTLS_PKCS_…`. */
-const Pkcs = { PLAIN: 1, PBES2_AES_256: 1 << 7 } as const;
+/** `GNUTLS_PKCS_PLAIN`. */
+const PKCS_PLAIN = 1;
 
 /** Makes a key. */
 export async function generateKey(lib: Gnutls, type: KeyType): Promise<SigningKey> {
@@ -110,21 +113,30 @@ export class GnutlsKey implements SigningKey {
     });
   }
 
-  exportPem(passphrase?: string): Promise<string> {
-    return Promise.try(() => {
-      if (this.stored === undefined) throw refuse("it cannot leave its token");
-      using arena = new Arena();
-      const out = arena.bytes(DATUM_BYTES);
-      const code = this.lib.call.gnutls_x509_privkey_export2_pkcs8(
-        this.#alive(this.stored),
-        FORMAT_PEM,
-        arena.text(passphrase),
-        passphrase === undefined ? Pkcs.PLAIN : Pkcs.PBES2_AES_256,
-        out,
-      );
-      if (code < 0) throw refuse(this.lib.text(code));
-      return takeSecret(this.lib, out);
-    });
+  async exportPem(passphrase?: string): Promise<string> {
+    const pkcs8 = tidyPkcs8(this.#exportPkcs8());
+    try {
+      if (passphrase === undefined) return encodePem("PRIVATE KEY", pkcs8);
+      const { encryptPkcs8 } = await import("../pbes2.ts");
+      return encodePem("ENCRYPTED PRIVATE KEY", encryptPkcs8(pkcs8, passphrase));
+    } finally {
+      pkcs8.fill(0);
+    }
+  }
+
+  #exportPkcs8(): Uint8Array<ArrayBuffer> {
+    if (this.stored === undefined) throw refuse("it cannot leave its token");
+    using arena = new Arena();
+    const out = arena.bytes(DATUM_BYTES);
+    const code = this.lib.call.gnutls_x509_privkey_export2_pkcs8(
+      this.#alive(this.stored),
+      FORMAT_DER,
+      null,
+      PKCS_PLAIN,
+      out,
+    );
+    if (code < 0) throw refuse(this.lib.text(code));
+    return takeSecret(this.lib, out);
   }
 
   [Symbol.dispose](): void {

@@ -115,13 +115,11 @@ export function takeDatum(lib: Gnutls, datum: Uint8Array): Uint8Array<ArrayBuffe
 }
 
 /** Copies a secret text that the library gave away, wipes it there, and frees it. */
-export function takeSecret(lib: Gnutls, datum: Uint8Array): string {
+export function takeSecret(lib: Gnutls, datum: Uint8Array): Uint8Array<ArrayBuffer> {
   const copy = copyDatum(datum);
-  const text = new TextDecoder().decode(copy);
   lib.call.gnutls_memset(pointerAt(datum), 0, BigInt(copy.length));
   lib.free(pointerAt(datum));
-  copy.fill(0);
-  return text;
+  return copy;
 }
 
 /**

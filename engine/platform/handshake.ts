@@ -19,6 +19,7 @@ export interface HandshakeOptions {
  * Starts a handshake; nobody is refused in it, that is `creds`' part.
  *
  * @param attach Takes the socket before a decrypted byte can come.
+ * @throws {EngineError} `ENGINE_UNSUPPORTED` If a server of TLS 1.3 alone is to send no ticket.
  */
 export function secure(
   stream: Duplex,
@@ -54,6 +55,13 @@ function secureServer(
   { credentials, noTickets, timeout }: HandshakeOptions,
   attach: (socket: TLSSocket) => void,
 ): Promise<TLSSocket> {
+  if (noTickets && credentials.versions.minVersion === "TLSv1.3") {
+    throw new EngineError("ENGINE_UNSUPPORTED", {
+      value: "platform",
+      option: "TLS 1.3 without session tickets",
+      hint: "install libgnutls30 and use --engine gnutls, or let the priority have TLS 1.2",
+    });
+  }
   return new Promise((resolve, reject) => {
     const server = createServer({
       ...credentials.identity,

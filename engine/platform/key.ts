@@ -2,10 +2,11 @@
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject, sign as nodeSign } from "node:crypto";
-import { decodePem, derSequence, derUnsigned, encodePem } from "../../base/mod.ts";
+import { decodePem, derSequence, derUnsigned, encodePem, type PemBlock } from "../../base/mod.ts";
 import { EngineError } from "../error.ts";
 import type { KeyType, SignatureAlgorithm, SigningKey } from "../key.ts";
-import { decryptPkcs8, encryptPkcs8 } from "./pbes2.ts";
+import { tidyPkcs8, tidySec1 } from "../ec_key.ts";
+import { decryptPkcs8, encryptPkcs8 } from "../pbes2.ts";
 
 interface MadeKind {
   readonly algorithm: SignatureAlgorithm;
@@ -99,8 +100,9 @@ export function readPrivateKey(pem: string, passphrase?: string): KeyObject {
     throw new EngineError("KEY", { cause: "it is encrypted and no passphrase is given" });
   }
   try {
-    if (encrypted) return readEncrypted(block[0], decoded.label, decoded.der, passphrase!);
-    return createPrivateKey({ key: block[0], format: "pem" });
+    return encrypted
+      ? readEncrypted(block[0], decoded, passphrase!)
+      : readPlain(decoded.label, decoded.der);
   } catch (error) {
     if (error instanceof EngineError) throw error;
     if (encrypted && /bad decrypt/.test(String(error))) throw wrongPassphrase();
@@ -112,20 +114,32 @@ export function readPrivateKey(pem: string, passphrase?: string): KeyObject {
   }
 }
 
-function readEncrypted(
-  pem: string,
-  label: string,
-  encrypted: Uint8Array,
-  passphrase: string,
-): KeyObject {
-  const pkcs8 = label.startsWith("ENCRYPTED") ? decryptPkcs8(encrypted, passphrase) : undefined;
+function readPlain(label: string, der: Uint8Array): KeyObject {
+  switch (label) {
+    case "RSA PRIVATE KEY":
+      return createPrivateKey({ key: buffer(der), format: "der", type: "pkcs1" });
+    case "EC PRIVATE KEY":
+      return createPrivateKey({ key: buffer(tidySec1(der)), format: "der", type: "sec1" });
+    default:
+      return createPrivateKey({ key: buffer(tidyPkcs8(der)), format: "der", type: "pkcs8" });
+  }
+}
+
+function readEncrypted(pem: string, block: PemBlock, passphrase: string): KeyObject {
+  const pkcs8 = block.label === "ENCRYPTED PRIVATE KEY"
+    ? decryptPkcs8(block.der, passphrase)
+    : undefined;
   if (pkcs8 === "wrong") throw wrongPassphrase();
   if (pkcs8 === undefined) return createPrivateKey({ key: pem, format: "pem", passphrase });
   try {
-    return createPrivateKey({ key: Buffer.from(pkcs8.buffer), format: "der", type: "pkcs8" });
+    return readPlain("PRIVATE KEY", pkcs8);
   } finally {
     pkcs8.fill(0);
   }
+}
+
+function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function wrongPassphrase(): EngineError {

@@ -16,7 +16,7 @@ import {
   readDerWhole,
   readOid,
   Tag,
-} from "../../base/mod.ts";
+} from "../base/mod.ts";
 
 const PBES2 = "1.2.840.113549.1.5.13";
 const PBKDF2 = "1.2.840.113549.1.5.12";
