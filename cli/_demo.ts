@@ -2,52 +2,11 @@
 
 import { BaseError } from "../base/mod.ts";
 import { initAuthority, issueHost } from "../ca/mod.ts";
-import { checkCredentials, type ObjectRegistry } from "../creds/mod.ts";
+import { checkCredentials, ObjectRegistry } from "../creds/mod.ts";
 import { chooseEngine, type Engine } from "../engine/mod.ts";
 import { BUILT_IN_GUEST } from "./_demo_built_in.ts";
 import { findQemu, qemuGuest } from "./_demo_qemu.ts";
-
-/** The two hosts: a guest goes from the first to the second. */
-export const HOSTS = ["host-a.example", "host-b.example"] as const;
-
-/** Text that crosses the serial port. */
-export const LINE = "hello from the other side";
-
-/** What was verified on a connection. */
-export interface Verified {
-  /** Who spoke to whom, and as what. */
-  readonly what: string;
-  /** The name that the TLS client checked in the server's certificate. */
-  readonly name: string;
-  /** The distinguished name that the TLS server checked in the client's. */
-  readonly client: string;
-  readonly version: string;
-  readonly cipher: string;
-  readonly bytes: number;
-  readonly seconds: number;
-  /** What it led to. */
-  readonly result: string;
-}
-
-/** What a kind of guest can show. */
-export interface DemoGuest {
-  /** In words, with version. */
-  readonly description: string;
-  /** Carries a guest's state from the first host to the second. */
-  migrate(stage: Stage): AsyncIterable<Verified>;
-  /** Sends {@linkcode LINE} through a serial port and gets it back. */
-  serial(stage: Stage): AsyncIterable<Verified>;
-}
-
-/** What a step works with. */
-export interface Stage {
-  readonly dir: string;
-  readonly engine: Engine;
-  /** Holds `a-client`, `a-server`, `b-client`, `b-server`. */
-  readonly objects: ObjectRegistry;
-  /** The credentials directory of a host. */
-  credentials(host: string): string;
-}
+import { HOSTS, type Stage, type Verified } from "./_demo_stage.ts";
 
 /** Runs all of it; gives the exit code. */
 export async function demo(
@@ -72,7 +31,7 @@ export async function demo(
 
   heading("1. a CA, and credentials for two hosts");
   const { stage, accepted } = await prepare(dir, engine);
-  using objects = stage.objects;
+  using _objects = stage.objects;
 
   heading("3. a guest's state, from the first host to the second");
   for await (const verified of guest.migrate(stage)) show(verified);
@@ -82,7 +41,6 @@ export async function demo(
 
   console.log(`\nall as it should be; ${accepted} verdicts and every peer verified`);
   console.log(`look around: ${dir}`);
-  objects.remove("a-client");
   return 0;
 }
 
@@ -90,7 +48,6 @@ async function prepare(
   dir: string,
   engine: Engine,
 ): Promise<{ readonly stage: Stage; readonly accepted: number }> {
-  const { ObjectRegistry } = await import("../creds/mod.ts");
   const pki = `${dir}/pki`;
   const authority = await initAuthority({ dir: pki, name: "demo CA", engine });
   console.log(`   ${authority.name}, valid until ${day(authority.notAfter)}`);

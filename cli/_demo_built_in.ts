@@ -16,7 +16,7 @@ import {
   receiveStream,
   sendStream,
 } from "../migration/mod.ts";
-import { type DemoGuest, HOSTS, LINE, type Verified } from "./_demo.ts";
+import { type DemoGuest, HOSTS, LINE, type Verified } from "./_demo_stage.ts";
 import { readUntil } from "./_demo_text.ts";
 
 /** Bytes of the built-in guest's memory. */

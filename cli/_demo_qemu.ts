@@ -14,7 +14,7 @@ import {
   runState,
   sendStream,
 } from "../migration/mod.ts";
-import { type DemoGuest, HOSTS, LINE, type Stage, type Verified } from "./_demo.ts";
+import { type DemoGuest, HOSTS, LINE, type Stage, type Verified } from "./_demo_stage.ts";
 import { readUntil } from "./_demo_text.ts";
 
 /** Longest wait in ms for a QEMU to start. */

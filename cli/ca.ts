@@ -6,10 +6,10 @@ import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 
 /** All that is done with an authority. */
-export const caGroup: CommandGroup = {
+export const CA: CommandGroup = {
   name: "ca",
   summary: "make a CA and issue TLS credentials for virtualization hosts",
   commands: [caInit, caIssue],
 };
 
-if (import.meta.main) await runGroup(caGroup, Deno.args);
+if (import.meta.main) await runGroup(CA, Deno.args);
