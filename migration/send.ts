@@ -19,6 +19,11 @@ export interface SendOptions {
   /** Longest silence in ms; {@linkcode IDLE_TIMEOUT} by default. */
   readonly idleTimeout?: number;
   readonly signal?: AbortSignal;
+  /**
+   * Whether a reset can come after the peer's end, as on TCP, and tell that it left bytes unread.
+   * On a unix socket that shows at once, and writing to one that is gone fails in any case.
+   */
+  readonly resetAfterEnd?: boolean;
   /** Called for each chunk, with the bytes so far. */
   readonly onProgress?: (bytes: number, total: number) => void;
 }
@@ -130,8 +135,9 @@ class Sender {
     return "closed";
   }
 
-  /** A peer that closed with our bytes unread answers them with a reset, after its end. */
+  /** A peer that closed with our bytes still on their way answers them with a reset. */
   async #wasReset(): Promise<boolean> {
+    if (this.options.resetAfterEnd !== true) return false;
     await new Promise((resolve) => setTimeout(resolve, RESET));
     try {
       await this.channel.closeWrite();

@@ -8,7 +8,7 @@ import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import type { StreamSource } from "./stream_file.ts";
 
 /** How a source works. */
-export interface SourceOptions extends SendOptions {
+export interface SourceOptions extends Omit<SendOptions, "resetAfterEnd"> {
   readonly address: Address;
   readonly objects: ObjectRegistry;
   readonly parameters: Readonly<MigrationParameters>;
@@ -46,7 +46,10 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
     });
   }
   options.onConnected?.(channel.peer, tls);
-  return await sendStream(channel, options.source, options);
+  return await sendStream(channel, options.source, {
+    ...options,
+    resetAfterEnd: address.kind === "tcp",
+  });
 }
 
 /**
