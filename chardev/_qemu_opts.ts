@@ -101,6 +101,7 @@ function convert(
     throw new ChardevError("OPTION", {
       option,
       text: `Parameter '${name}' expects 'on' or 'off'`,
+      hint: `write ${name}=on or ${name}=off`,
     });
   }
   // As strtoull() with base 0 reads it; a sign, which QEMU lets wrap, is refused.
@@ -111,12 +112,17 @@ function convert(
     ? Number(value)
     : NaN;
   if (Number.isNaN(number)) {
-    throw new ChardevError("OPTION", { option, text: `Parameter '${name}' expects a number` });
+    throw new ChardevError("OPTION", {
+      option,
+      text: `Parameter '${name}' expects a number`,
+      hint: `write ${name}=10, or 0x10 for sixteen`,
+    });
   }
   if (number >= 2 ** 64) {
     throw new ChardevError("OPTION", {
       option,
       text: `Value '${printable(value)}' is too large for parameter '${name}'`,
+      hint: "a number is less than 2 to the power of 64",
     });
   }
   return number;

@@ -35,7 +35,7 @@ export class ChardevError extends VirtcredsError {
 }
 
 /** Whether an error came from the connection or its peer, so that another try may do better. */
-export function isPeerFault(error: unknown): boolean {
+export function isPeerFault(error: unknown): error is VirtcredsError {
   return error instanceof ChannelError || error instanceof EngineError ||
     error instanceof CredsError || (error instanceof ChardevError && error.code === "HUNG_UP");
 }

@@ -29,7 +29,11 @@ export function openLog(file: string, append: boolean): GuestLog {
       try {
         for (let done = 0; done < bytes.length;) done += handle.writeSync(bytes.subarray(done));
       } catch (error) {
-        throw new ChardevError("LOG_WRITE", { file, cause: reason(error) }, { cause: error });
+        throw new ChardevError("LOG_WRITE", {
+          file,
+          cause: reason(error),
+          hint: "the console goes on without its log; make room and start it again to have one",
+        }, { cause: error });
       }
     },
     [Symbol.dispose]: () => handle.close(),
@@ -68,7 +72,13 @@ function open(file: string, append: boolean): Deno.FsFile {
     return Deno.openSync(file, { create: true, write: true, truncate: !append, append });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new ChardevError("LOG", { file, cause: capital(reason(error)) }, { cause: error });
+    throw new ChardevError("LOG", {
+      file,
+      cause: capital(reason(error)),
+      hint: error instanceof Deno.errors.NotFound
+        ? `create its folder first: mkdir -p ${file.replace(/\/[^/]*$/, "") || "/"}`
+        : "name another logfile=, or leave it out",
+    }, { cause: error });
   }
 }
 

@@ -10,6 +10,7 @@ export * from "./roles.ts";
 export * from "./run_client.ts";
 export * from "./run_server.ts";
 export * from "./serve.ts";
+export * from "./session.ts";
 export * from "./splice.ts";
 export * from "./stdio.ts";
 export * from "./terminal.ts";

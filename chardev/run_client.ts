@@ -2,15 +2,15 @@
 
 import type { ObjectRegistry } from "../creds/mod.ts";
 import { pause } from "./_pause.ts";
-import { type ChardevChannel, describeChannel } from "./describe.ts";
+import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
 import { ChardevError, isPeerFault } from "./error.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
 import type { SocketChardev } from "./options.ts";
 import { planTls } from "./roles.ts";
-import { splice, type SpliceEnd } from "./splice.ts";
-import { ESCAPE, rawTerminal } from "./terminal.ts";
+import { runSession } from "./session.ts";
+import type { SpliceEnd } from "./splice.ts";
 
 /** A server that refuses a client of TLS 1.3 hangs up within this time, in ms. */
 const REFUSAL_WINDOW = 5000;
@@ -57,18 +57,12 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
       ...(signal === undefined ? {} : { signal }),
     });
     const started = performance.now();
-    using terminal = rawTerminal();
-    events.connected(channel, terminal.raw);
-    const end = await splice(channel, options.local, {
-      tls: tls !== undefined,
-      ...(terminal.raw ? { escape: ESCAPE } : {}),
-      onReceived: log.write,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    terminal[Symbol.dispose]();
-    const soon = performance.now() - started < REFUSAL_WINDOW;
-    if (tls && end.by === "peer" && end.received === 0 && soon && !channel.closedCleanly) {
-      throw hungUp(channel);
+    const end = await runSession(channel, { ...options, log, onJoined: events.connected });
+    const early = tls !== undefined && end.received === 0 &&
+      performance.now() - started < REFUSAL_WINDOW;
+    if (end.by === "fault") throw early ? hungUp(channel, end.error.message) : end.error;
+    if (early && end.by === "peer" && !channel.closedCleanly) {
+      throw hungUp(channel, "it closed the connection without a byte and without a goodbye");
     }
     events.left(channel, end);
     return end.by;
@@ -86,11 +80,10 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
 }
 
 /** In TLS 1.3 a client is connected before the server has looked at its certificate. */
-function hungUp(channel: ChardevChannel): ChardevError {
+function hungUp(channel: ChardevChannel, cause: string): ChardevError {
   return new ChardevError("HUNG_UP", {
     peer: channel.peer,
-    cause: `it closed the connection without a byte and without a goodbye ` +
-      `(${describeChannel(channel)})`,
+    cause,
     hint: [
       "it may have refused this side's certificate: the log of a virtcreds server says why, QEMU says nothing",
       "check the credentials of both sides: deno task creds check DIR",

@@ -3,14 +3,13 @@
 import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
-import { isPeerFault } from "./error.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
 import type { SocketChardev } from "./options.ts";
 import { planTls } from "./roles.ts";
 import { serveChardev } from "./serve.ts";
-import { splice, type SpliceEnd } from "./splice.ts";
-import { ESCAPE, rawTerminal } from "./terminal.ts";
+import { runSession } from "./session.ts";
+import type { SpliceEnd } from "./splice.ts";
 
 /** What a server tells whoever started it. */
 export interface ServerEvents {
@@ -46,7 +45,7 @@ export interface RunServerOptions {
  * @throws {CredsError} or {ChardevError} If TLS is not set up right.
  */
 export async function runServer(chardev: SocketChardev, options: RunServerOptions): Promise<void> {
-  const { objects, local, events, signal } = options;
+  const { objects, events, signal } = options;
   const tls = planTls(chardev, objects);
   using log = keepLog(chardev, events.logFailed);
   await using server = await serveChardev(chardev, {
@@ -59,24 +58,11 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
   events.listening(server.address);
   for (;;) {
     const channel: ChardevChannel = await server.accept(signal);
-    try {
-      using terminal = rawTerminal();
-      events.connected(channel, terminal.raw);
-      const end = await splice(channel, local, {
-        tls: tls !== undefined,
-        ...(terminal.raw ? { escape: ESCAPE } : {}),
-        onReceived: log.write,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      terminal[Symbol.dispose]();
-      events.left(channel, end);
-      if (end.by !== "peer") return;
-    } catch (error) {
-      const last = !options.keep && server.waiting === 0;
-      if (last || signal?.aborted || !isPeerFault(error)) throw error;
-      events.broken(channel.peer, error);
-      continue;
-    }
-    if (!options.keep && server.waiting === 0) return;
+    const end = await runSession(channel, { ...options, log, onJoined: events.connected });
+    const last = !options.keep && server.waiting === 0;
+    if (end.by !== "fault") events.left(channel, end);
+    else if (last) throw end.error;
+    else events.broken(channel.peer, end.error);
+    if (last || end.by === "local" || end.by === "escape") return;
   }
 }

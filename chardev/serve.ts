@@ -82,7 +82,7 @@ export async function serveChardev(
         if (handshakes >= MAX_HANDSHAKES || waiting.length >= MAX_WAITING) {
           room = Promise.withResolvers();
           await unlessAborted(room.promise, signal);
-        } else greet(await listener.accept(signal));
+        } else greet(await listener.accept());
       } catch (error) {
         if (signal.aborted) return;
         // Out of descriptors or memory: that passes, and the client being served goes on.
@@ -114,11 +114,12 @@ export async function serveChardev(
       listener.close();
       for (const channel of waiting.splice(0)) channel.close();
     },
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
       server.close();
-      return Promise.resolve();
+      // The file of a unix socket is gone with the last accept, not with the close.
+      await listening;
     },
   };
-  letIn();
+  const listening = letIn();
   return server;
 }

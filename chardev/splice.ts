@@ -1,7 +1,9 @@
 /** A connection joined to the local side, until either side ends. */
 
+import type { VirtcredsError } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { pause, unlessAborted } from "./_pause.ts";
+import { isPeerFault } from "./error.ts";
 import type { LocalEnd } from "./local.ts";
 import { sendTyped } from "./typed.ts";
 
@@ -26,15 +28,13 @@ export interface SpliceOptions {
   readonly quiet?: number;
 }
 
-/** How it ended, and what went through. */
-export interface SpliceEnd {
-  /** Which side ended it: `escape` is the local side by its escape byte. */
-  readonly by: "peer" | "local" | "escape";
-  /** Bytes from the peer. */
-  readonly received: number;
-  /** Bytes to the peer. */
-  readonly sent: number;
-}
+/** Who ended it: `escape` is the local side by its escape byte, `fault` a broken connection. */
+export type SpliceCause =
+  | { readonly by: "peer" | "local" | "escape" }
+  | { readonly by: "fault"; readonly error: VirtcredsError };
+
+/** How it ended, and what went through, in bytes. */
+export type SpliceEnd = SpliceCause & { readonly received: number; readonly sent: number };
 
 /**
  * Joins a connection with a local end and closes the connection at the end.
@@ -44,7 +44,6 @@ export interface SpliceEnd {
  * A local input that ends before its first byte (`</dev/null`) is no side at all: the connection
  * is only listened to, until the peer ends it.
  *
- * @throws {ChannelError} or {EngineError} If the connection breaks.
  * @throws What the local end throws, and the reason of the signal if it aborts.
  */
 export async function splice(
@@ -100,11 +99,11 @@ export async function splice(
     }
   }
 
-  async function join(): Promise<SpliceEnd["by"]> {
+  async function join(): Promise<"peer" | "local" | "escape"> {
     const receiving = receive();
     const sending = send();
     for (const promise of [receiving, sending]) promise.catch(() => {});
-    let by: SpliceEnd["by"];
+    let by: "peer" | "local" | "escape";
     try {
       by = await Promise.race([receiving, sending]);
     } catch (error) {
@@ -123,6 +122,9 @@ export async function splice(
   try {
     const by = await unlessAborted(join(), options.signal);
     return { by, received, sent };
+  } catch (error) {
+    if (!isPeerFault(error)) throw error;
+    return { by: "fault", error, received, sent };
   } finally {
     stop.abort();
     channel.close();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { VirtcredsError } from "../../base/mod.ts";
+import { ChannelError } from "../../channel/mod.ts";
 import { ChardevError, parseSocketChardev, type SocketChardev } from "../../chardev/mod.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { REFUSED_BY_QEMU, TAKEN_BY_QEMU } from "./option_rows.ts";
@@ -9,6 +10,7 @@ Deno.test("parseSocketChardev() refuses what QEMU refuses in its words", () => {
   for (const [text, message] of REFUSED_BY_QEMU) {
     const error = assertThrows(() => parseSocketChardev(text), VirtcredsError, "", text);
     assertEquals(error.message, message, text);
+    assert(error instanceof ChannelError || error.hints.length > 0, text);
   }
 });
 
@@ -98,6 +100,7 @@ Deno.test("parseSocketChardev() refuses what QEMU takes and is not done here", (
     const text = `socket,id=c0,${tail}`;
     const error = assertThrows(() => parseSocketChardev(text), ChardevError, message, text);
     assertEquals([error.code, error.exitCode], [code, 2], text);
+    assert(error.hints.length > 0, text);
   }
   const backend = assertThrows(() => parseSocketChardev("null,id=c0"), ChardevError);
   assertEquals(backend.code, "UNSUPPORTED");

@@ -7,6 +7,7 @@ import {
   type TcpAddress,
 } from "../../channel/mod.ts";
 import {
+  dialChardev,
   MAX_WAITING,
   parseSocketChardev,
   runClient,
@@ -186,6 +187,24 @@ Deno.test("runServer() serves and dials over a unix socket and keeps a log of wh
   there.end();
   await Promise.all([serving, dialling]);
   assertEquals(Deno.readTextFileSync(logfile), "from the client");
+});
+
+Deno.test("serveChardev() leaves no file of a unix socket behind, and needs none if abstract", async () => {
+  using folder = temporaryDirectory();
+  const path = `${folder.path}/s`;
+  for (const more of ["", `-${crypto.randomUUID()},abstract=on`]) {
+    await using server = await serveChardev(
+      parseSocketChardev(`socket,id=s0,path=${path}${more},server=on`),
+    );
+    assertEquals([...Deno.readDirSync(folder.path)].length, more === "" ? 1 : 0);
+    const client = await dialChardev(parseSocketChardev(`socket,id=c0,path=${path}${more}`));
+    await using channel = await server.accept();
+    await client.write(bytes("x"));
+    assertEquals(text(await readExactly(channel, 1)), "x");
+    client.close();
+    await server[Symbol.asyncDispose]();
+    assertEquals([...Deno.readDirSync(folder.path)], []);
+  }
 });
 
 Deno.test("runClient() dials again until the server is there, and when it has left", async () => {

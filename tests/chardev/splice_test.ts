@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { ChannelError } from "../../channel/mod.ts";
 import { sendTyped, splice, stdioEnd } from "../../chardev/mod.ts";
 import type { ByteChannel } from "../../engine/mod.ts";
 import { pair, readExactly, readToEnd, tcpPair } from "../support/channels.ts";
@@ -147,10 +148,18 @@ Deno.test("splice() shows what a peer left behind that reads no more", async () 
   assertEquals(local.shown(), "last words");
 });
 
-Deno.test("splice() rejects when the connection breaks", async () => {
-  const [here] = pair();
-  const broken: ByteChannel = { ...here, read: () => Promise.reject(new Error("reset")) };
-  await assertRejects(() => splice(broken, testLocal(), { quiet: 1 }), Error, "reset");
+Deno.test("splice() says how the connection broke", async () => {
+  const [here, there] = await tcpPair();
+  const error = new ChannelError("CHANNEL_READ", { cause: "Connection reset by peer" });
+  const broken: ByteChannel = { ...here, read: () => Promise.reject(error) };
+  assertEquals(await splice(broken, testLocal(), { quiet: 1 }), {
+    by: "fault",
+    error,
+    received: 0,
+    sent: 0,
+  });
+  assertEquals((await readToEnd(there)).length, 0);
+  there.close();
 });
 
 Deno.test("splice() rejects when nobody takes the output", async () => {
