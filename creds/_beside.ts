@@ -3,6 +3,7 @@
 import { type CredentialFile, exists } from "./_files.ts";
 import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
 import { type MendContext, quote, reissue, reissueFor } from "./_mend.ts";
+import { isUnseenMismatch } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding, Severity } from "./finding.ts";
 import { certificateNames, matchHostname } from "./hostname.ts";
@@ -153,7 +154,7 @@ function* usage({ inspection, mending }: Beside, leaf?: Certificate): Iterable<F
   }
 }
 
-function* keyFile({ inspection: { identity } }: Beside): Iterable<Finding> {
+function* keyFile({ inspection: { identity }, mending }: Beside): Iterable<Finding> {
   const { key, keyState } = identity;
   if (key.state.kind !== "present") return;
   const mode = key.state.mode ?? 0;
@@ -167,6 +168,16 @@ function* keyFile({ inspection: { identity } }: Beside): Iterable<Finding> {
         (mode & 0o777).toString(8).padStart(4, "0")
       } lets every user of this machine have it`,
       mend: `chmod o= ${quote(key.path)}`,
+    };
+  }
+  if (isUnseenMismatch(identity)) {
+    yield {
+      code: "KEY_MISMATCH",
+      severity: "error",
+      file: key.path,
+      message: "",
+      cause: `it is not the key of ${identity.cert.path}; QEMU loads it, and every handshake fails`,
+      mend: reissue(mending),
     };
   }
   if (keyState?.kind === "unknown") {

@@ -14,8 +14,10 @@ export type Read<T> =
   | { readonly ok: false; readonly reason: string };
 
 const UNEXPECTED_HEADER = "Base64 unexpected header error.";
-const BAD_BASE64 = "Base64 decoding error.";
-const NO_CERTIFICATE = "No certificate was found.";
+/** GnuTLS's words for a damaged block, or none where there must be one. */
+export const BAD_BASE64 = "Base64 decoding error.";
+/** GnuTLS's words for a text without any certificate. */
+export const NO_CERTIFICATE = "No certificate was found.";
 const BAD_DER = "ASN1 parser: Error in DER parsing.";
 
 const fail = (reason: string): { readonly ok: false; readonly reason: string } => ({

@@ -5,7 +5,7 @@ import type { CredentialFile } from "./_files.ts";
 import type { Identity, Inspection } from "./_inspect.ts";
 import { copyAuthority, type MendContext, newAuthority, quote, reissue } from "./_mend.ts";
 import { readBlock } from "./_pem.ts";
-import type { Certificate } from "./certificate.ts";
+import { type Certificate, parsePublicKey } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
 import { type ChainContext, type ChainFlag, type ChainStatus, sameBytes } from "./path.ts";
 import { verifyChain } from "./path.ts";
@@ -140,12 +140,32 @@ function chainCause({ inspection, profile }: Walk, status: ChainStatus, code: st
   return all > 16 ? `${cause} among the first 16 of the ${all} certificates in ca-cert.pem` : cause;
 }
 
-/** Whether the key is the leaf's. */
-export function keyFits(identity: Identity): boolean {
-  const { keyState, chain } = identity;
-  if (keyState?.kind !== "good" || !chain?.ok) return true;
-  return samePublicKey(keyState.publicKey, chain.value[0]!.spki);
+/** Whether QEMU sees at load that a key is another certificate's. */
+export function isSeenMismatch(identity: Identity): boolean {
+  const keys = keysOf(identity);
+  return keys !== undefined && !samePublicKey(...keys) && !areBothEdwards(...keys);
 }
+
+/** Whether a key is another certificate's, and QEMU finds out in the first handshake only. */
+export function isUnseenMismatch(identity: Identity): boolean {
+  const keys = keysOf(identity);
+  return keys !== undefined && !samePublicKey(...keys) && areBothEdwards(...keys);
+}
+
+type Keys = [Uint8Array, Uint8Array];
+
+function keysOf({ keyState, chain }: Identity): Keys | undefined {
+  if (keyState?.kind !== "good" || !chain?.ok) return undefined;
+  return [keyState.publicKey, chain.value[0]!.spki];
+}
+
+/** GnuTLS compares keys by a signature with SHA-256, which the Edwards curves have none of. */
+function areBothEdwards(...keys: Keys): boolean {
+  const [a, b] = keys.map((key) => parsePublicKey(readDerWhole(key)).oid);
+  return a === b && EDWARDS.includes(a!);
+}
+
+const EDWARDS = ["1.3.101.112", "1.3.101.113"];
 
 /** Loads the CRLs. */
 export function* loadCrl({ inspection: { caCrl, crls } }: Walk): Iterable<Finding> {

@@ -7,8 +7,8 @@ import {
   checkChain,
   ENCRYPTED,
   inaccessible,
+  isSeenMismatch,
   judge,
-  keyFits,
   loadCrl,
   loadDhParams,
   MISMATCH,
@@ -101,7 +101,7 @@ function* loadIdentity(identity: Identity, { inspection, mending }: Walk): Itera
         reissue(mending),
       );
   }
-  if (!keyFits(identity)) {
+  if (isSeenMismatch(identity)) {
     const message = `Cannot set certificate '${cert.path}' & key '${key.path}': ${MISMATCH}`;
     const cause = `it is not the key of ${cert.path}`;
     yield refusal("KEY_MISMATCH", key.path, message, cause, reissue(mending));

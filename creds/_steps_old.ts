@@ -3,13 +3,14 @@
 import { type CredentialFile, exists } from "./_files.ts";
 import type { Inspection } from "./_inspect.ts";
 import { copyAuthority, quote, reissue } from "./_mend.ts";
+import { BAD_BASE64, NO_CERTIFICATE } from "./_pem.ts";
 import {
   checkChain,
   ENCRYPTED,
   FILE_ERROR,
   inaccessible,
+  isSeenMismatch,
   judge,
-  keyFits,
   loadCrl,
   loadDhParams,
   MISMATCH,
@@ -104,6 +105,8 @@ function* verifyLeaf(walk: Walk): Iterable<Finding> {
 function* loadTrust({ inspection: { caCert, anchors }, mending }: Walk): Iterable<Finding> {
   const isUnreadable = caCert.state.kind === "unreadable";
   if (!isUnreadable && anchors?.ok !== false) return;
+  // No certificate at all is no error to GnuTLS: then nobody is trusted.
+  if (anchors?.ok === false && anchors.reason === NO_CERTIFICATE) return;
   const reason = anchors?.ok === false ? anchors.reason : FILE_ERROR;
   yield refusal(
     isUnreadable ? "FILE_NOT_READABLE" : "CA_DAMAGED",
@@ -144,15 +147,16 @@ function* loadKey({ inspection: { identity, passwordFault }, mending }: Walk): I
       : say("KEY_DAMAGED", key, reason, "the file holds no private key in PEM", reissue(mending));
   }
   if (chain?.ok === false) {
+    const reason = chain.reason === NO_CERTIFICATE ? BAD_BASE64 : chain.reason;
     yield say(
       "CERT_DAMAGED",
       cert,
-      chain.reason,
+      reason,
       "a certificate in it cannot be read",
       reissue(mending),
     );
   }
-  if (!keyFits(identity)) {
+  if (isSeenMismatch(identity)) {
     yield say("KEY_MISMATCH", key, MISMATCH, `it is not the key of ${cert.path}`, reissue(mending));
   }
 }

@@ -148,7 +148,8 @@ function readTail(tail: readonly DerElement[], version: number): DerElement | un
 const RSA = ["1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"];
 const EC = "1.2.840.10045.2.1";
 
-function parsePublicKey(spki: DerElement): PublicKeyInfo {
+/** Decodes a SubjectPublicKeyInfo. */
+export function parsePublicKey(spki: DerElement): PublicKeyInfo {
   const [algorithm, key] = spki.tag === Tag.SEQUENCE ? derChildren(spki) : [];
   if (algorithm === undefined || key === undefined) throw fault("a public key that cannot be read");
   const { oid } = parseAlgorithm(algorithm);

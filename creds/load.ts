@@ -73,7 +73,7 @@ function specOf(inspection: Inspection, { endpoint, password, priority, profile 
   return {
     kind: "x509",
     endpoint,
-    trust: bytesOf(inspection.caCert),
+    trust: inspection.anchors?.ok ? bytesOf(inspection.caCert) : new Uint8Array(),
     identities,
     ...(inspection.crls?.ok ? { crl: bytesOf(inspection.caCrl!) } : {}),
     ...(priority === undefined ? {} : { priority }),

@@ -21,5 +21,6 @@ export * from "./path.ts";
 export { findProfile, type Profile, PROFILES } from "./profiles.ts";
 export * from "./registry.ts";
 export * from "./session.ts";
+export { summarizeDirectory, type Summary } from "./summary.ts";
 export * from "./types.ts";
 export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";

@@ -1,0 +1,128 @@
+/** `creds check`: QEMU's verdict on directories of credentials. */
+
+import type { Finding, Profile, Verdict } from "../creds/mod.ts";
+import type { Endpoint, EngineName } from "../engine/mod.ts";
+import { parseDuration } from "../base/mod.ts";
+import { type Command, type Input, usage } from "./_command.ts";
+import { renderJson } from "./_creds_json.ts";
+import { renderText } from "./_creds_text.ts";
+
+/** What a renderer shows: the verdicts of one directory. */
+export type Renderer = (dir: string, verdicts: readonly Verdict[]) => Promise<void> | void;
+
+const RENDERERS: Readonly<Record<string, Renderer>> = { text: renderText, json: renderJson };
+
+/** The command. */
+export const credsCheck: Command = {
+  name: "creds check",
+  summary: "say what each line of QEMU will make of directories of TLS credentials",
+  usage: "DIR… [--endpoint server|client] [--qemu VERSION|all] [--hostname NAME]…",
+  examples: [
+    ["deno task creds check pki/hosts/*", "every host, every role, every line of QEMU"],
+    ["deno task creds check /etc/pki/qemu --qemu 7.2.22 --hostname vm1.example", "one service"],
+    [
+      "deno task creds check pki/hosts/* --format json --expires-in 30d --fail-on warning",
+      "a nightly job that fails a month before anything expires",
+    ],
+  ],
+  flags: [
+    {
+      name: "endpoint",
+      value: "ROLE",
+      choices: ["server", "client"],
+      help: "the role; every one whose files exist when absent",
+    },
+    {
+      name: "verify-peer",
+      value: "on|off",
+      choices: ["on", "off"],
+      default: "on",
+      help: "as in the object: whether peers are verified",
+    },
+    {
+      name: "qemu",
+      value: "VERSION",
+      repeat: true,
+      help: "version to judge for, such as 7.2.22, or all when absent",
+    },
+    {
+      name: "hostname",
+      value: "NAME",
+      repeat: true,
+      help: "name or address that a server's certificate must be for",
+    },
+    { name: "expires-in", value: "TIME", help: "warn of what expires within it, such as 30d" },
+    {
+      name: "format",
+      value: "FORMAT",
+      choices: Object.keys(RENDERERS),
+      default: "text",
+      help: "how it is shown",
+    },
+    {
+      name: "fail-on",
+      value: "SEVERITY",
+      choices: ["error", "warning"],
+      default: "error",
+      help: "the least finding that makes the exit code 1",
+    },
+    {
+      name: "engine",
+      value: "NAME",
+      choices: ["gnutls", "platform"],
+      help: "what checks signatures and keys; the best that works here when absent",
+    },
+  ],
+  operands: { name: "DIR", min: 1, max: 100_000 },
+  exitOne: "QEMU refuses one of them, or a finding is severe enough",
+  notes:
+    `Each line of QEMU that judges differently is shown by its versions. --format json gives one
+object per line: {dir, endpoint, qemu, ok, message, findings: [{code, severity, file, message,
+cause, mend}]}; message is QEMU's own text, empty where it accepts.`,
+  run,
+};
+
+async function run(input: Input): Promise<number> {
+  const expiresIn = durationOf(input);
+  const { chooseEngine } = await import("../engine/mod.ts");
+  const { checkCredentials } = await import("../creds/mod.ts");
+  const profiles = await profilesOf(input.all("qemu"));
+  const endpoint = input.get("endpoint") as Endpoint | undefined;
+  const options = {
+    engine: await chooseEngine(input.get("engine") as EngineName | undefined),
+    verifyPeer: input.get("verify-peer") === "on",
+    hostnames: input.all("hostname"),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(expiresIn === undefined ? {} : { expiresIn }),
+    ...(profiles === undefined ? {} : { profiles }),
+  };
+  const render = RENDERERS[input.get("format")!]!;
+  const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
+  let failed = false;
+  for (const dir of input.operands) {
+    const verdicts = await checkCredentials(dir, options);
+    failed ||= verdicts.some(({ ok, findings }) => !ok || findings.some(isAmong(fatal)));
+    await render(dir, verdicts);
+  }
+  return failed ? 1 : 0;
+}
+
+function isAmong(severities: readonly string[]): (finding: Finding) => boolean {
+  return ({ severity }) => severities.includes(severity);
+}
+
+async function profilesOf(versions: readonly string[]): Promise<Profile[] | undefined> {
+  if (versions.length === 0 || versions.includes("all")) return undefined;
+  const { findProfile } = await import("../creds/mod.ts");
+  return versions.map(findProfile);
+}
+
+function durationOf(input: Input): number | undefined {
+  const text = input.get("expires-in");
+  if (text === undefined) return undefined;
+  const duration = parseDuration(text);
+  if (duration === undefined) {
+    throw usage(`--expires-in takes a time, not '${text}'`, "for example 30d, 12h or 2w");
+  }
+  return duration;
+}
