@@ -26,6 +26,9 @@ const NAME_DNS = 1;
 /** `GNUTLS_SHUT_WR`. */
 const SHUT_WR = 1;
 
+/** Most bytes of a handshake; the library's own limit is 128 KiB for one message. */
+const HANDSHAKE_BYTES = 512 * 1024;
+
 /** How often a peer may renegotiate in one session (TLS 1.2). */
 const RENEGOTIATIONS = 16;
 
@@ -42,6 +45,8 @@ export class Connection implements Disposable {
   readonly #credentials: GnutlsCredentials;
   readonly #session: Owned;
   readonly #release: () => void;
+  /** Bytes that the handshake has taken from the channel. */
+  #shaken = 0;
   #renegotiations = 0;
   #renegotiating = false;
   /** The code that nothing comes after. */
@@ -103,6 +108,11 @@ export class Connection implements Disposable {
    */
   shake(): boolean {
     const { call } = this.#lib;
+    // The library itself keeps a message of 16 MiB before it finds it too large.
+    this.#shaken += this.transport.end;
+    if (this.#shaken > HANDSHAKE_BYTES) {
+      throw this.#refuse("TLS_HANDSHAKE", Code.HANDSHAKE_TOO_LARGE);
+    }
     for (let warnings = 0;; warnings++) {
       const code = call.gnutls_handshake(this.#session.pointer);
       if (code === Code.SUCCESS) return true;
@@ -143,7 +153,7 @@ export class Connection implements Disposable {
     if (taken > 0) return taken;
     if (this.#ended === undefined) return "more";
     if (this.#ended === 0) return "closed";
-    if (this.#ended === Code.PREMATURE_TERMINATION) return "truncated";
+    if (this.#isTruncation(this.#ended)) return "truncated";
     throw this.#refuse("TLS_READ", this.#ended);
   }
 
@@ -205,6 +215,13 @@ export class Connection implements Disposable {
     // It also says AGAIN after a message of its own (key update, ticket) with more behind it.
     const { start, end } = this.transport;
     return (code === Code.AGAIN || code === Code.INTERRUPTED) && start === end;
+  }
+
+  /** An end between records has a code of its own; one within a record's header has not. */
+  #isTruncation(code: number): boolean {
+    const { ended, start, end } = this.transport;
+    return code === Code.PREMATURE_TERMINATION ||
+      (code === Code.UNEXPECTED_PACKET_LENGTH && ended && start === end);
   }
 
   #isFatal(code: number): boolean {

@@ -1,6 +1,7 @@
 /** The library's codes that something here depends on, by their names in gnutls.h. */
 export const Code = {
   SUCCESS: 0,
+  UNEXPECTED_PACKET_LENGTH: -9,
   FATAL_ALERT_RECEIVED: -12,
   WARNING_ALERT_RECEIVED: -16,
   DECRYPTION_FAILED: -24,
@@ -12,5 +13,6 @@ export const Code = {
   PULL_ERROR: -54,
   PK_SIG_VERIFY_FAILED: -89,
   PREMATURE_TERMINATION: -110,
+  HANDSHAKE_TOO_LARGE: -210,
   PKCS11_PIN_ERROR: -303,
 } as const;
