@@ -10,7 +10,7 @@ const CHARDEV_ERRORS = {
   UNSUPPORTED: (f) => `cannot do ${f.option} here: ${f.cause}`,
   NO_EFFECT: (f) => `option '${f.option}' has no effect ${f.cause}`,
   ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
-  HUNG_UP: (f) => `${f.peer} ended the session: ${f.cause}`,
+  HUNG_UP: (f) => `the peer ended the session: ${f.cause}`,
   LOG: (f) => `Could not create '${f.file}': ${f.cause}`,
   LOG_WRITE: (f) => `cannot write to log ${f.file}: ${f.cause}`,
 } satisfies Record<string, ErrorText>;

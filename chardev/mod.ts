@@ -3,6 +3,7 @@
 export * from "./describe.ts";
 export * from "./dial.ts";
 export * from "./error.ts";
+export * from "./hang_up.ts";
 export * from "./local.ts";
 export * from "./log.ts";
 export * from "./options.ts";

@@ -4,16 +4,14 @@ import type { ObjectRegistry } from "../creds/mod.ts";
 import { pause } from "./_pause.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
-import { ChardevError, isPeerFault } from "./error.ts";
+import { isPeerFault } from "./error.ts";
+import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
 import type { SocketChardev } from "./options.ts";
 import { planTls } from "./roles.ts";
 import { runSession } from "./session.ts";
 import type { SpliceEnd } from "./splice.ts";
-
-/** A server that refuses a client of TLS 1.3 hangs up within this time, in ms. */
-const REFUSAL_WINDOW = 5000;
 
 /** What a client tells whoever started it. */
 export interface ClientEvents {
@@ -58,12 +56,9 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
     });
     const started = performance.now();
     const end = await runSession(channel, { ...options, log, onJoined: events.connected });
-    const early = tls !== undefined && end.received === 0 &&
-      performance.now() - started < REFUSAL_WINDOW;
-    if (end.by === "fault") throw early ? hungUp(channel, end.error.message) : end.error;
-    if (early && end.by === "peer" && !channel.closedCleanly) {
-      throw hungUp(channel, "it closed the connection without a byte and without a goodbye");
-    }
+    const refusal = hangUp(channel, end, performance.now() - started);
+    if (refusal !== undefined) throw refusal;
+    if (end.by === "fault") throw end.error;
     events.left(channel, end);
     return end.by;
   }
@@ -77,16 +72,4 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
     }
     await pause(chardev.reconnect, signal);
   }
-}
-
-/** In TLS 1.3 a client is connected before the server has looked at its certificate. */
-function hungUp(channel: ChardevChannel, cause: string): ChardevError {
-  return new ChardevError("HUNG_UP", {
-    peer: channel.peer,
-    cause,
-    hint: [
-      "it may have refused this side's certificate: the log of a virtcreds server says why, QEMU says nothing",
-      "check the credentials of both sides: deno task creds check DIR",
-    ],
-  });
 }

@@ -3,6 +3,7 @@
 import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
+import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
 import type { SocketChardev } from "./options.ts";
@@ -17,7 +18,7 @@ export interface ServerEvents {
   /** A client was let in and is joined from now on. `raw`: to a raw terminal. */
   connected(channel: ChardevChannel, raw: boolean): void;
   left(channel: ChardevChannel, end: SpliceEnd): void;
-  /** A client was sent away; the server goes on. */
+  /** A client was sent away, or refused us before a byte was passed; the server goes on. */
   refused(peer: string, error: unknown): void;
   /** The connection of a client broke; the server goes on. */
   broken(peer: string, error: unknown): void;
@@ -39,7 +40,7 @@ export interface RunServerOptions {
 
 /**
  * Serves clients one after the other until the local side ends or, without `keep`, until a client
- * has left and no other waits. Refused clients do not count.
+ * has left and no other waits. Clients that were refused, or refused us, do not count.
  *
  * @throws {ChannelError} If it cannot listen, or the connection of the last client breaks.
  * @throws {CredsError} or {ChardevError} If TLS is not set up right.
@@ -58,7 +59,13 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
   events.listening(server.address);
   for (;;) {
     const channel: ChardevChannel = await server.accept(signal);
+    const started = performance.now();
     const end = await runSession(channel, { ...options, log, onJoined: events.connected });
+    const refusal = hangUp(channel, end, performance.now() - started);
+    if (refusal !== undefined && end.sent === 0) {
+      events.refused(channel.peer, refusal);
+      continue;
+    }
     const last = !options.keep && server.waiting === 0;
     if (end.by !== "fault") events.left(channel, end);
     else if (last) throw end.error;
