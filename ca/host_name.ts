@@ -19,6 +19,15 @@ const LONGEST_LABEL = 63;
  * a slash nor a character outside `[a-z0-9.:-]`. Case is folded and a trailing dot dropped, as
  * DNS does; an internationalized name becomes its A-labels.
  *
+ * @example One spelling for each name
+ * ```ts
+ * import { parseHostName } from "@virtcreds/virtcreds/ca";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseHostName("Zürich.example").text, "xn--zrich-kva.example");
+ * assertEquals(parseHostName("FD00:0::1").text, "fd00::1");
+ * ```
+ *
  * @throws {CaError} `HOST_NAME` If it is neither.
  */
 export function parseHostName(text: string): SubjectName {

@@ -70,13 +70,18 @@ export interface IssuedHost {
  * Issues for one host; see {@linkcode issueHosts}.
  *
  * @example Credentials for a host with two names
- * ```ts no-eval
- * import { issueHost } from "@virtcreds/virtcreds/ca";
+ * ```ts
+ * import { initAuthority, issueHost } from "@virtcreds/virtcreds/ca";
  * import { chooseEngine } from "@virtcreds/virtcreds/engine";
+ * import { assertEquals } from "@std/assert";
  *
+ * const dir = Deno.makeTempDirSync();
  * const engine = await chooseEngine();
- * const issued = await issueHost({ dir: "pki", host: "host-a", dns: ["host-a.example.com"], engine });
- * console.log(issued.dir, issued.notAfter);
+ * await initAuthority({ dir, engine });
+ * const issued = await issueHost({ dir, engine, host: "host-a", dns: ["a.example.com"] });
+ * assertEquals(issued.dir, `${dir}/hosts/host-a`);
+ * assertEquals(issued.dns, ["host-a", "a.example.com"]);
+ * Deno.removeSync(dir, { recursive: true });
  * ```
  */
 export async function issueHost(options: HostOptions & IssueContext): Promise<IssuedHost> {
@@ -108,6 +113,7 @@ export async function issueHosts(
     for (const { host } of requests) isOwnDirectory(`${paths.hosts}/${host.text}`);
     const issued: IssuedHost[] = [];
     for (const request of requests) {
+      context.signal?.throwIfAborted();
       issued.push(await issueOne({ paths, issuer, change, now, request, engine: context.engine }));
     }
     return issued;

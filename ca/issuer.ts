@@ -167,7 +167,9 @@ async function readKey(paths: PkiPaths, engine: Engine): Promise<SigningKey> {
     throw new CaError("CA_KEY", {
       file,
       cause: reason(error),
-      hint: "put the key back that the CA's certificate was made with, as PEM",
+      hint: /ENCRYPTED/.test(pem)
+        ? `take the passphrase off: openssl pkey -in ${file} -out ${file}.plain`
+        : "put the key back that the CA's certificate was made with, as PEM",
     }, { cause: error });
   }
 }

@@ -20,10 +20,9 @@ export interface LockOptions {
 export async function takeLock(file: string, options: LockOptions = {}): Promise<Disposable> {
   const handle = open(file);
   try {
-    options.signal?.throwIfAborted();
-    if (!await handle.tryLock(true)) {
-      options.onWait?.();
-      await waitForLock(handle, options.signal);
+    for (let tries = 0; !await handle.tryLock(true); tries++) {
+      if (tries === 0) options.onWait?.();
+      await pause(options.signal);
     }
     return handle;
   } catch (error) {
@@ -32,15 +31,26 @@ export async function takeLock(file: string, options: LockOptions = {}): Promise
   }
 }
 
-async function waitForLock(handle: Deno.FsFile, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return await handle.lock(true);
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
+/** Ms between two tries; by chance, so that several that wait do not try in step. */
+const SHORTEST_PAUSE = 5;
+const LONGEST_PAUSE = 40;
+
+/**
+ * A lock that is asked for cannot be called off, and would be taken after an abort by nobody: so
+ * it is tried for again and again.
+ */
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const span = SHORTEST_PAUSE + Math.random() * (LONGEST_PAUSE - SHORTEST_PAUSE);
+  const timer = setTimeout(resolve, span);
+  const abort = () => reject(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
   try {
-    await Promise.race([handle.lock(true), aborted.promise]);
+    await promise;
   } finally {
-    signal.removeEventListener("abort", abort);
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
   }
 }
 

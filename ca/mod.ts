@@ -2,14 +2,12 @@
  * The authority: a CA on plain files, and directories of credentials that QEMU takes as they are.
  */
 
-export * from "./certificate.ts";
-export * from "./crl.ts";
-export * from "./error.ts";
+export { CaError, type CaErrorCode } from "./error.ts";
 export * from "./host_name.ts";
 export * from "./init.ts";
 export * from "./issue.ts";
-export * from "./lock.ts";
-export * from "./profile.ts";
-export * from "./request.ts";
-export * from "./validity.ts";
+export type { LockOptions } from "./lock.ts";
 export { PKI_DIRECTORY } from "./pki.ts";
+export { type Role, ROLES } from "./profile.ts";
+export type { HostOptions } from "./request.ts";
+export { CA_DAYS, daysUntil, HOST_DAYS, LONGEST_DAYS } from "./validity.ts";

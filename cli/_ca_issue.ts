@@ -45,7 +45,8 @@ export const caIssue: Command = {
   operands: { name: "HOST", min: 1, max: 100_000 },
   notes: `A host's directory is replaced in one step; the set it had before is kept in
 DIR/previous/HOST until the next. Names are folded to lower case, internationalized ones
-become A-labels; a HOST that is an IP address becomes an IP name.`,
+become A-labels; a HOST that is an IP address becomes an IP name, and its directory is
+called as RFC 5952 spells it (hosts/fd00::1).`,
   run,
 };
 

@@ -225,12 +225,32 @@ Deno.test("issueHost() gives the hosts every certificate of the CA's file and no
   assertEquals(certificateIn(issued.certificates[0]!.certificate).issuer.text, "CN=virtcreds CA");
 });
 
+Deno.test("issueHost() hands nothing out that a line of QEMU would refuse", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "h" }] });
+  const old = await makePki(`${temp.path}/old`, { clock: daysFromNow(-90), days: 30, hosts: [] });
+  const both = Deno.readTextFileSync(`${pki.dir}/ca-cert.pem`) +
+    Deno.readTextFileSync(`${old.dir}/ca-cert.pem`);
+  Deno.writeTextFileSync(`${pki.dir}/ca-cert.pem`, both);
+  const before = Deno.readTextFileSync(`${pki.host("h")}/server-cert.pem`);
+  const error = await assertRejects(() => issueHost({ dir: pki.dir, host: "h", engine }), CaError);
+  assertEquals(
+    error.message,
+    "QEMU would refuse the credentials made for h: The CA certificate " +
+      `${pki.host("h")}/ca-cert.pem has expired (QEMU 2.5-7.2.21)`,
+  );
+  assertEquals(error.hints.length, 1);
+  assertEquals(Deno.readTextFileSync(`${pki.host("h")}/server-cert.pem`), before);
+  assertWholeSet(pki.host("h"));
+});
+
 /** What can be wrong with an authority, how it is made so, and what is said. */
 const BROKEN: readonly {
   readonly name: string;
   readonly code: string;
   readonly cause?: string;
-  readonly damage: (dir: string, other: string) => void;
+  readonly hint?: string;
+  readonly damage: (dir: string, other: string) => void | Promise<void>;
   readonly days?: number;
 }[] = [
   {
@@ -265,6 +285,15 @@ const BROKEN: readonly {
     damage: (dir) => Deno.writeTextFileSync(`${dir}/ca-key.pem`, "secret garbage"),
   },
   {
+    name: "an encrypted key",
+    code: "CA_KEY",
+    hint: "take the passphrase off: openssl pkey -in ",
+    damage: async (dir) => {
+      using key = await engine.importKey(Deno.readTextFileSync(`${dir}/ca-key.pem`));
+      Deno.writeTextFileSync(`${dir}/ca-key.pem`, await key.exportPem("passphrase"));
+    },
+  },
+  {
     name: "another CA's key",
     code: "CA_KEY",
     damage: (dir, other) => Deno.copyFileSync(`${other}/ca-key.pem`, `${dir}/ca-key.pem`),
@@ -297,12 +326,12 @@ const BROKEN: readonly {
   { name: "a clock before it", code: "CA_NOT_ACTIVE", damage: () => {}, days: -2 },
 ];
 
-for (const { name, code, cause, damage, days = 0 } of BROKEN) {
+for (const { name, code, cause, hint = "", damage, days = 0 } of BROKEN) {
   Deno.test(`issueHost() refuses an authority with ${name} and writes nothing`, async () => {
     using temp = temporaryDirectory();
     const pki = await makePki(`${temp.path}/pki`, { days: 30, hosts: [] });
     const other = await makePki(`${temp.path}/other`, { hosts: [{ name: "h" }] });
-    damage(pki.dir, other.dir);
+    await damage(pki.dir, other.dir);
     const before = tree(pki.dir);
     const error = await assertRejects(
       () => issueHost({ dir: pki.dir, host: "h", engine, clock: daysFromNow(days) }),
@@ -310,7 +339,7 @@ for (const { name, code, cause, damage, days = 0 } of BROKEN) {
     );
     assertEquals(error.code, code);
     if (cause !== undefined) assertEquals(error.facts.cause, cause);
-    assert(error.hints.length > 0);
+    assert(error.hints[0]?.startsWith(hint), error.hints.join());
     assert(!error.message.includes("secret"));
     assertEquals(tree(pki.dir), before);
   });
