@@ -52,11 +52,10 @@ const PROMPT = "(qemu) ";
  */
 export async function runMonitor(options: MonitorOptions): Promise<"quit" | "eof"> {
   const { output, signal } = options;
-  const commands = withBuiltIns(options.commands);
   output(`virtcreds ${options.version} monitor - type 'help' for more information\n${PROMPT}`);
   for await (const line of linesOf(options.input, signal)) {
     if (/^\s*(quit|q)\s*$/.test(line)) return "quit";
-    const text = await executeLine(commands, line);
+    const text = await executeLine(options.commands, line);
     output((text === "" ? "" : `${text}\n`) + PROMPT);
   }
   output("\n");
@@ -71,7 +70,7 @@ export async function executeLine(
   try {
     const words = splitLine(line);
     if (words.length === 0) return "";
-    const [command, rest] = findCommand(commands, words);
+    const [command, rest] = findCommand(withBuiltIns(commands), words);
     return await command.run(parseArguments(command, rest)) ?? "";
   } catch (error) {
     if (error instanceof MigrationError && error.code === "MONITOR") return error.message;

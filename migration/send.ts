@@ -20,10 +20,10 @@ export interface SendOptions {
   readonly idleTimeout?: number;
   readonly signal?: AbortSignal;
   /**
-   * Whether a reset can come after the peer's end, as on TCP, and tell that it left bytes unread.
-   * On a unix socket that shows at once, and writing to one that is gone fails in any case.
+   * Tells, some time after the peer's end, whether it had left bytes of ours unread. Where it is
+   * absent, the way in which the peer ended has told that already.
    */
-  readonly resetAfterEnd?: boolean;
+  readonly wasReset?: () => Promise<boolean>;
   /** Called for each chunk, with the bytes so far. */
   readonly onProgress?: (bytes: number, total: number) => void;
 }
@@ -135,16 +135,10 @@ class Sender {
     return "closed";
   }
 
-  /** A peer that closed with our bytes still on their way answers them with a reset. */
   async #wasReset(): Promise<boolean> {
-    if (this.options.resetAfterEnd !== true) return false;
+    if (this.options.wasReset === undefined) return false;
     await new Promise((resolve) => setTimeout(resolve, RESET));
-    try {
-      await this.channel.closeWrite();
-      return false;
-    } catch {
-      return true;
-    }
+    return await this.options.wasReset();
   }
 
   async #listen(): Promise<PeerEnd> {

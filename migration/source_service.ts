@@ -5,10 +5,11 @@ import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
+import { SectionType } from "./stream_constants.ts";
 import type { StreamSource } from "./stream_file.ts";
 
 /** How a source works. */
-export interface SourceOptions extends Omit<SendOptions, "resetAfterEnd"> {
+export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly address: Address;
   readonly objects: ObjectRegistry;
   readonly parameters: Readonly<MigrationParameters>;
@@ -46,10 +47,25 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
     });
   }
   options.onConnected?.(channel.peer, tls);
+  const wasReset = () => resetShows(channel, tls !== undefined);
   return await sendStream(channel, options.source, {
     ...options,
-    resetAfterEnd: address.kind === "tcp",
+    ...(address.kind === "tcp" ? { wasReset } : {}),
   });
+}
+
+/**
+ * Whether a TCP connection whose other end was seen is dead. Only a write tells: the goodbye of
+ * TLS, or one byte behind the end marker, which every destination ignores.
+ */
+export async function resetShows(channel: ByteChannel, secured: boolean): Promise<boolean> {
+  try {
+    if (secured) await channel.closeWrite();
+    else await channel.write(Uint8Array.of(SectionType.QEMU_VM_EOF));
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /**

@@ -123,7 +123,7 @@ async function readFull(
 
 /** Puts the file's name into what the reader said. */
 function nameFile(error: unknown, file: string): unknown {
-  if (!(error instanceof MigrationError)) return error;
+  if (!(error instanceof MigrationError) || !error.code.startsWith("STREAM")) return error;
   const { hint, offset } = error.facts;
   return new MigrationError("FILE_STREAM", {
     file,

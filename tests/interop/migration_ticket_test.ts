@@ -3,7 +3,7 @@ import { formatAddress } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine, type EngineName } from "../../engine/mod.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
-import { migrationEnd } from "../../migration/qmp_client.ts";
+import { migrationEnd, runState } from "../../migration/qmp_client.ts";
 import { runTarget, type TargetEvent } from "../../migration/target_service.ts";
 import { qemuTls } from "../migration/programs.ts";
 import { makePki } from "../support/pki.ts";
@@ -60,6 +60,7 @@ for (const [name, returnPath, full] of WAYS) {
         const end = await migrationEnd(qemu.qmp);
         assertEquals(end.status, "completed", `${i}: ${end["error-desc"]}`);
         while (ends().length < i) await changed.promise;
+        await runState(qemu.qmp, "postmigrate");
         await qemu.qmp.execute("cont");
       }
       stop.abort();
