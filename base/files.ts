@@ -44,9 +44,15 @@ export function readTextLimited(file: string, limit = MAX_CREDENTIAL_FILE): stri
  * Creates a file that must not exist yet, with its final mode from the first instant, and syncs
  * it; a failure leaves none behind.
  *
+ * @param durable `false` for one of many files that the caller syncs together.
  * @throws {BaseError} `FILE_EXISTS` or `FILE_NOT_WRITABLE`.
  */
-export function createFile(file: string, data: string | Uint8Array, mode: number): void {
+export function createFile(
+  file: string,
+  data: string | Uint8Array,
+  mode: number,
+  durable = true,
+): void {
   let created = false;
   try {
     using handle = Deno.openSync(file, { write: true, createNew: true, mode });
@@ -54,7 +60,7 @@ export function createFile(file: string, data: string | Uint8Array, mode: number
     writeAllSync(handle, typeof data === "string" ? new TextEncoder().encode(data) : data);
     // The umask may have taken bits away that the layout wants.
     if (Deno.build.os !== "windows") Deno.chmodSync(file, mode);
-    handle.syncSync();
+    if (durable) handle.syncSync();
   } catch (error) {
     if (created) Deno.removeSync(file);
     throw fileError(error, file, "write");
@@ -77,6 +83,16 @@ export function writeFileAtomic(file: string, data: string | Uint8Array, mode: n
     throw fileError(error, file, "write");
   }
   syncDirectory(file.replace(/[^/]*$/, "") || ".");
+}
+
+/** Makes the contents of a file that was created without that durable. */
+export function syncFile(file: string): void {
+  try {
+    using handle = Deno.openSync(file, { read: true });
+    handle.syncSync();
+  } catch (error) {
+    throw fileError(error, file, "write");
+  }
 }
 
 /** Makes the names in a directory durable. */

@@ -1,6 +1,7 @@
 /** A change of an authority's directory: all of it or nothing, one at a time. */
 
-import { fileError, syncDirectory } from "../base/mod.ts";
+import { syncDirectory, syncFile } from "../base/mod.ts";
+import { syncFileSystem } from "../os/mod.ts";
 import {
   type Journal,
   readJournal,
@@ -9,8 +10,18 @@ import {
   writeJournal,
 } from "./journal.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
-import { ensureDirectory, makeDirectory, type PkiPaths, removeAll, withHint } from "./pki.ts";
+import {
+  ensureDirectory,
+  entryNames,
+  makeDirectory,
+  type PkiPaths,
+  removeAll,
+  withHint,
+} from "./pki.ts";
 import { abandon, publish, setDigest, STAGED_AUTHORITY } from "./publish.ts";
+
+/** From how many staged sets on one sync of the whole file system is the cheaper one. */
+const MANY_DIRECTORIES = 4;
 
 /** What a command may do while it holds the directory. */
 export interface Change {
@@ -24,7 +35,8 @@ export interface Change {
  * Takes the directory's lock, finishes what an interrupted command has left, runs the work and
  * publishes what it staged. If the work throws, nothing has changed.
  *
- * The contract: files are staged with their final mode and synced; a host is staged once.
+ * The contract: files are staged with their final mode; to sync them is done here, for all at once.
+ * A host is staged once.
  *
  * @throws {CaError} `JOURNAL`, `NOT_A_DIRECTORY`.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
@@ -79,7 +91,7 @@ async function commit(
   const directories = staged.map((host) => `${paths.staging}/${host}`);
   if (authority) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
   if (directories.length === 0) return;
-  for (const directory of [...directories, paths.staging]) syncNames(directory);
+  await syncStaged(paths, directories);
   const hosts: StagedHost[] = [];
   for (const [i, host] of staged.entries()) {
     hosts.push({ host, digest: await setDigest(directories[i]!) });
@@ -114,10 +126,13 @@ function discardStaged(paths: PkiPaths): void {
   }
 }
 
-function syncNames(directory: string): void {
-  try {
+/** Everything that is staged reaches the disk before the journal names it. */
+async function syncStaged(paths: PkiPaths, directories: readonly string[]): Promise<void> {
+  // For a few files it would be waiting for what other programs have written.
+  if (directories.length >= MANY_DIRECTORIES && await syncFileSystem(paths.staging)) return;
+  for (const directory of directories) {
+    for (const name of entryNames(directory)) syncFile(`${directory}/${name}`);
     syncDirectory(directory);
-  } catch (error) {
-    throw fileError(error, directory, "write");
   }
+  syncDirectory(paths.staging);
 }

@@ -85,9 +85,14 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   await changePki(paths, options, (change) => {
     refuseExisting(paths);
     const staged = change.stageAuthority();
-    createFile(`${staged}/${CA_KEY_FILE}`, keyPem, 0o600);
-    createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644);
-    createFile(`${staged}/${CA_CERTIFICATE_FILE}`, encodePem("CERTIFICATE", certificate), 0o644);
+    createFile(`${staged}/${CA_KEY_FILE}`, keyPem, 0o600, false);
+    createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644, false);
+    createFile(
+      `${staged}/${CA_CERTIFICATE_FILE}`,
+      encodePem("CERTIFICATE", certificate),
+      0o644,
+      false,
+    );
     return Promise.resolve();
   });
   return {

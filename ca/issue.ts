@@ -144,8 +144,8 @@ async function issueOne(work: Work): Promise<IssuedHost> {
   const dir = `${paths.hosts}/${host}`;
   const { cut, ...validity } = hostValidity(now, request.days, issuer);
   const staged = change.stageHost(host);
-  createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644);
-  createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644);
+  createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644, false);
+  createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644, false);
   const certificates: IssuedCertificate[] = [];
   for (const role of request.roles) {
     const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
@@ -154,8 +154,8 @@ async function issueOne(work: Work): Promise<IssuedHost> {
       { ...request, ...validity, role, publicKey: made.publicKey },
       issuer,
     );
-    createFile(`${staged}/${certificate}`, certificatePem(host, leaf.certificate), 0o644);
-    createFile(`${staged}/${key}`, await made.exportPem(), 0o600);
+    createFile(`${staged}/${certificate}`, certificatePem(host, leaf.certificate), 0o644, false);
+    createFile(`${staged}/${key}`, await made.exportPem(), 0o600, false);
     certificates.push({
       role,
       certificate: `${dir}/${certificate}`,

@@ -1,6 +1,11 @@
 /** The C library, opened once, where this system has one that is known and FFI is allowed. */
 
 const SYMBOLS = {
+  // int open(const char *, int, ...): without a mode, which only O_CREAT reads.
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  // int syncfs(int): waits for a disk, so not on the thread that runs everything.
+  syncfs: { parameters: ["i32"], result: "i32", nonblocking: true },
   // int renameat2(int, const char *, int, const char *, unsigned): glibc 2.28, musl has none.
   renameat2: {
     parameters: ["i32", "buffer", "i32", "buffer", "u32"],
