@@ -39,7 +39,11 @@ for (const page of PAGES) {
         await t.step(`${page}:${block.line} ${command.trim().split("\n")[0]}`, async () => {
           const { code, stdout } = await run(
             "bash",
-            ["-eu", "-o", "pipefail", "-c", `exec 2>&1\n${command}`],
+            [
+              "-eu",
+              "-c",
+              `exec 2>&1\ntrap 'set +e; kill $(jobs -p) $(cat *.pid) 2>/dev/null; true' EXIT\n${command}`,
+            ],
             {
               cwd: clone,
               env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, HOME: Deno.env.get("HOME")! },
