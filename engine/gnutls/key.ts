@@ -118,7 +118,7 @@ export class GnutlsKey implements SigningKey {
     try {
       if (passphrase === undefined) return encodePem("PRIVATE KEY", pkcs8);
       const { encryptPkcs8 } = await import("../pbes2.ts");
-      return encodePem("ENCRYPTED PRIVATE KEY", encryptPkcs8(pkcs8, passphrase));
+      return encodePem("ENCRYPTED PRIVATE KEY", await encryptPkcs8(pkcs8, passphrase));
     } finally {
       pkcs8.fill(0);
     }

@@ -209,7 +209,7 @@ function signingKey(work: KeyWork): SigningKey {
       try {
         return passphrase === undefined
           ? encodePem("PRIVATE KEY", pkcs8)
-          : encodePem("ENCRYPTED PRIVATE KEY", encryptPkcs8(pkcs8, passphrase));
+          : encodePem("ENCRYPTED PRIVATE KEY", await encryptPkcs8(pkcs8, passphrase));
       } finally {
         pkcs8.fill(0);
       }
