@@ -125,9 +125,10 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
       listener.close();
       pending?.then((conn) => conn.close(), () => {});
     },
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
       wrapped.close();
-      return Promise.resolve();
+      // Deno removes a unix socket's file only when the accept under way is over.
+      await pending?.then(() => {}, () => {});
     },
   };
   return wrapped;

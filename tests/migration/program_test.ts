@@ -1,0 +1,225 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connect, listen } from "../../channel/mod.ts";
+import { guestStream } from "../../migration/guest.ts";
+import { type Finished, virtcreds } from "../support/command.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { startProgram, startTarget } from "./programs.ts";
+import { collected, joined, records } from "./streams.ts";
+
+function files(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map((entry) => entry.name).sort();
+}
+
+/** One `error:` line that matches, a `hint:` where one is due, and nothing else. */
+function assertRefused(finished: Finished, code: number, text: RegExp, hinted = true): void {
+  assertEquals(finished.code, code, finished.stderr);
+  assertEquals(finished.stdout, "");
+  const lines = finished.stderr.trimEnd().split("\n");
+  assertMatch(lines[0]!, /^error: /);
+  assertMatch(lines[0]!, text);
+  assertEquals(lines.slice(1).every((line) => line.startsWith("hint: ")), true, finished.stderr);
+  if (hinted) assert(lines.length > 1, finished.stderr);
+}
+
+/** Wrong usage and bad input: arguments, exit code, the line. */
+const REFUSED: readonly [args: readonly string[], code: number, text: RegExp, hinted?: boolean][] =
+  [
+    [["target"], 2, /missing --incoming/],
+    [["target", "--incoming"], 2, /--incoming needs a value/],
+    [["target", "--incoming", "defer"], 2, /--incoming defer waits for a monitor command/],
+    [["target", "--incoming", "bogus:1"], 2, /unknown migration protocol: bogus:1/],
+    [["target", "--incoming", "tcp:127.0.0.1:99999"], 2, /99999/, false],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--qmp", "unix:/x"], 2, /unknown flag --qmp/],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /does not take 'vc'/],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--idle-timeout", "0"], 2, /whole number/],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-creds", "x"], 1, /id 'x'/, false],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-authz", "x"], 2, /--tls-authz/],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/no/such/f"], 1, /no such dir/, false],
+    [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/dev"], 1, /regular file/, false],
+    [["target", "--incoming", "tcp:192.0.2.1:0"], 1, /Failed to bind|Cannot assign/],
+    [
+      ["target", "--incoming", "tcp:127.0.0.1:0", "--object", "nonsense,id=x"],
+      1,
+      /nonsense/,
+      false,
+    ],
+    [["source"], 2, /missing --migrate/],
+    [["source", "--migrate", "tcp:127.0.0.1:1"], 2, /nothing to send/],
+    [
+      ["source", "--migrate", "tcp:127.0.0.1:1", "--in", "a", "--guest-ram", "1M"],
+      2,
+      /exclude each other/,
+    ],
+    [["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "lots"], 1, /'lots' is not a size/],
+    [["source", "--migrate", "tcp:127.0.0.1:1", "--in", "/no/file"], 1, /no such file/, false],
+    [
+      ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "1M"],
+      1,
+      /Failed to connect to '127\.0\.0\.1:1': Connection refused/,
+    ],
+    [["source", "--migrate", "fd:3", "--guest-ram", "1M"], 2, /fd: is not supported/],
+    [["inspect"], 2, /missing FILE/],
+    [["inspect", "/no/file"], 1, /cannot read \/no\/file/, false],
+    [["inspect", "/etc/passwd"], 1, /\/etc\/passwd is no stream .*Not a migration stream/, false],
+  ];
+
+for (const [args, code, text, hinted] of REFUSED) {
+  Deno.test(`migration ${args.join(" ")} ends with ${code} and says why`, async () => {
+    assertRefused(await virtcreds(["migration", ...args]), code, text, hinted ?? true);
+  });
+}
+
+Deno.test("migration target says where it listens and what it got, and ends with 0", async () => {
+  using temp = temporaryDirectory();
+  await using target = await startTarget(["--out", `${temp.path}/guest`]);
+  const sent = await virtcreds(["migration", "source", "--migrate", target.uri, "--guest-ram=8M"]);
+  assertEquals(sent.code, 0, sent.stderr);
+  assertMatch(
+    sent.stderr,
+    /completed: \d+ bytes in \S+ s \(\S+ MB\/s\), virtcreds-guest-1, plain, .*acknowledged/,
+  );
+  assertEquals(await target.exit, 0);
+  assertMatch(
+    target.stderr(),
+    /completed: \d+ bytes in \S+ s \(\S+ MB\/s\), virtcreds-guest-1, 0 device sections verified, plain, peer not verified, kept in /,
+  );
+  assertEquals(
+    Deno.readFileSync(`${temp.path}/guest`),
+    collected(guestStream(8 * 1024 * 1024)),
+  );
+});
+
+Deno.test("migration target leaves nothing behind when it is interrupted", async () => {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    using temp = temporaryDirectory();
+    await using target = await startTarget(["--out", `${temp.path}/guest`]);
+    const [, port] = /:(\d+)$/.exec(target.uri)!;
+    await using channel = await connect({ kind: "tcp", host: "127.0.0.1", port: Number(port) });
+    await channel.write(joined(records()).subarray(0, 9000));
+    await target.says(/receiving/);
+    assertEquals(files(temp.path), ["guest.partial"]);
+    target.signal(signal);
+    assertEquals(await target.exit, code, target.stderr());
+    assertEquals(files(temp.path), []);
+    assertEquals(/error|hint/.test(target.stderr()), false, target.stderr());
+  }
+});
+
+Deno.test("migration target keeps no file of a source that is killed, and serves the next", async () => {
+  using temp = temporaryDirectory();
+  await using target = await startTarget(["--out", `${temp.path}/guest`]);
+  {
+    await using source = startProgram("source", ["--migrate", target.uri, "--guest-ram", "64G"]);
+    await target.says(/receiving/);
+    source.signal("SIGKILL");
+  }
+  await target.says(/^error: .*(before the end of the stream|is not complete)/m);
+  assertEquals(files(temp.path), []);
+  await using source = startProgram("source", ["--migrate", target.uri, "--guest-ram", "1M"]);
+  assertEquals(await source.exit, 0, source.stderr());
+  assertEquals(await target.exit, 0);
+  assertEquals(files(temp.path), ["guest"]);
+});
+
+Deno.test("migration source ends with 1 when its target is killed", async () => {
+  await using target = await startTarget([]);
+  await using source = startProgram("source", ["--migrate", target.uri, "--guest-ram", "64G"]);
+  await target.says(/receiving/);
+  target.signal("SIGKILL");
+  assertEquals(await source.exit, 1);
+  assertMatch(source.stderr(), /^error: the peer closed the connection after \d+ of \d+ bytes/m);
+  assertMatch(source.stderr(), /^hint: .*the target's log$/m);
+});
+
+Deno.test("migration source ends with 130 when it is interrupted", async () => {
+  await using target = await startTarget([]);
+  await using source = startProgram("source", ["--migrate", target.uri, "--guest-ram", "64G"]);
+  await target.says(/receiving/);
+  source.signal("SIGINT");
+  assertEquals(await source.exit, 130);
+  assertEquals(/error/.test(source.stderr()), false, source.stderr());
+});
+
+Deno.test("migration target tells who has its port", async () => {
+  await using taken = await listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  const { port } = taken.address as { port: number };
+  const finished = await virtcreds(["migration", "target", "--incoming", `tcp:127.0.0.1:${port}`]);
+  assertRefused(finished, 1, /Failed to find an available port: Address already in use/);
+});
+
+Deno.test("migration target and source take QEMU's monitor commands", async () => {
+  using temp = temporaryDirectory();
+  const socket = `unix:${temp.path}/s`;
+  await using target = startProgram("target", [
+    "-incoming",
+    "defer",
+    "-monitor",
+    "stdio",
+    "--out",
+    `${temp.path}/guest`,
+  ]);
+  await target.type("info migrate");
+  await target.says(/\(qemu\) Migration status: none\n\(qemu\) $/);
+  await target.type("migrate_incoming tcp:192.0.2.1:0");
+  await target.says(/Error: /);
+  await target.type(`migrate_incoming ${socket}`);
+  await target.says(/listening on unix:/);
+  await target.type("info migrate");
+  await target.says(/Migration status: setup\nsocket address: \[\n\tunix:/);
+
+  await using source = startProgram("source", ["--monitor", "stdio", "--guest-ram", "8M"]);
+  await source.type("migrate tcp:127.0.0.1:1");
+  await source.says(/Error: Failed to connect to '127\.0\.0\.1:1': Connection refused/);
+  await source.type("info migrate");
+  await source.says(/Migration status: failed \(Failed to connect/);
+  await source.type(`migrate -d ${socket}`);
+  await source.says(/completed: /);
+  await source.type("info migrate");
+  await source.says(/Migration status: completed\ntotal time: \d+ ms\ntransferred ram: \d+ kbytes/);
+  await source.type("quit");
+  assertEquals(await source.exit, 0, source.stderr());
+  assertEquals(await target.exit, 0, target.stderr());
+  assertEquals(files(temp.path), ["guest"]);
+});
+
+Deno.test("migration target ends at quit, and tells when nobody can start it any more", async () => {
+  const args = ["--incoming", "defer", "--monitor", "stdio"];
+  await using quits = startProgram("target", args);
+  await quits.type("quit");
+  assertEquals(await quits.exit, 0, quits.stderr());
+  await using ends = startProgram("target", args);
+  await ends.endInput();
+  assertEquals(await ends.exit, 1);
+  assertMatch(ends.stderr(), /^error: the monitor's input ended before migrate_incoming\nhint: /);
+});
+
+Deno.test("migration target goes on listening when its monitor's input has ended", async () => {
+  await using target = await startTarget(["--monitor", "stdio"]);
+  await target.endInput();
+  const sent = await virtcreds(["migration", "source", "--migrate", target.uri, "--guest-ram=1M"]);
+  assertEquals(sent.code, 0, sent.stderr);
+  assertEquals(await target.exit, 0, target.stderr());
+});
+
+Deno.test("migration source ends with its last migration when its monitor's input ends", async () => {
+  await using fails = startProgram("source", ["--monitor", "stdio", "--guest-ram", "1M"]);
+  await fails.type("migrate -d tcp:127.0.0.1:1");
+  await fails.endInput();
+  assertEquals(await fails.exit, 1, fails.stderr());
+});
+
+Deno.test("migration inspect shows a stream as text and as JSON", async () => {
+  using temp = temporaryDirectory();
+  Deno.writeFileSync(`${temp.path}/guest`, joined(records()));
+  const text = await virtcreds(["migration", "inspect", "guest"], { cwd: temp.path });
+  assertEquals([text.code, text.stderr], [0, ""]);
+  assertMatch(text.stdout, /^content +pc-i440fx-7\.2, 3 device sections verified$/m);
+  assertMatch(text.stdout, /^pages +3 whole, 3 zero, 1 delta, 1 compressed$/m);
+  assertMatch(text.stdout, /^pc\.ram +65536$/m);
+  assertMatch(text.stdout, /^cpu +0 +12 +\d+ +17$/m);
+  const json = await virtcreds(["migration", "inspect", "guest", "--json"], { cwd: temp.path });
+  const summary = JSON.parse(json.stdout);
+  assertEquals(summary.machine, "pc-i440fx-7.2");
+  assertEquals(summary.devices.length, 3);
+  assertEquals(json.stdout.trim().split("\n").length, 1);
+});

@@ -1,0 +1,205 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Address, connect, listen } from "../../channel/mod.ts";
+import { ObjectRegistry } from "../../creds/mod.ts";
+import { chooseEngine } from "../../engine/mod.ts";
+import { MigrationError } from "../../migration/error.ts";
+import { builtInGuest, guestStream } from "../../migration/guest.ts";
+import { defaultParameters } from "../../migration/parameters.ts";
+import { runSource } from "../../migration/source_service.ts";
+import { runTarget, type TargetEvent, type TargetOptions } from "../../migration/target_service.ts";
+import { readToEnd } from "../support/channels.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { collected, hex, joined, records } from "./streams.ts";
+
+const GUEST = builtInGuest(2 * 1024 * 1024);
+const ANY: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
+
+interface Running extends AsyncDisposable {
+  readonly address: Address;
+  readonly end: ReturnType<typeof runTarget>;
+  /** Waits until so many events of a kind have come, and gives the last. */
+  event<K extends TargetEvent["kind"]>(
+    kind: K,
+    count?: number,
+  ): Promise<Extract<TargetEvent, { kind: K }>>;
+  readonly events: readonly TargetEvent[];
+  stop(): void;
+}
+
+/** Runs a target in this process, until the test ends. */
+async function start(options: Partial<TargetOptions> = {}): Promise<Running> {
+  const objects = new ObjectRegistry({ engine: await chooseEngine() });
+  const stop = new AbortController();
+  const events: TargetEvent[] = [];
+  let changed = Promise.withResolvers<void>();
+  const end = runTarget({
+    address: ANY,
+    objects,
+    parameters: defaultParameters(),
+    signal: stop.signal,
+    onEvent: (event) => {
+      events.push(event);
+      changed.resolve();
+      changed = Promise.withResolvers();
+    },
+    ...options,
+  });
+  end.catch(() => {});
+  const running: Running = {
+    address: ANY,
+    end,
+    events,
+    async event(kind, count = 1) {
+      for (;;) {
+        const found = events.filter((event) => event.kind === kind);
+        if (found.length >= count) return found[count - 1] as never;
+        await changed.promise;
+      }
+    },
+    stop: () => stop.abort(new MigrationError("ABORTED")),
+    async [Symbol.asyncDispose]() {
+      running.stop();
+      await end.catch(() => {});
+      objects[Symbol.dispose]();
+    },
+  };
+  const failed = end.then(() => Promise.reject(new Error("it has ended")));
+  const { address } = await Promise.race([running.event("listening"), failed]);
+  return Object.assign(running, { address });
+}
+
+async function send(address: Address, source = GUEST): ReturnType<typeof runSource> {
+  using objects = new ObjectRegistry({ engine: await chooseEngine() });
+  return await runSource({ address, objects, parameters: defaultParameters(), source });
+}
+
+function files(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map((entry) => entry.name).sort();
+}
+
+Deno.test("runTarget() ends with the first complete migration, its file in place", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  await using target = await start({ file });
+  assertEquals((await send(target.address)).acknowledged, "shut");
+  assertEquals((await target.end).summary.bytes, GUEST.length);
+  assertEquals(Deno.readFileSync(file), collected(guestStream(2 * 1024 * 1024)));
+  assertEquals(target.events.map(({ kind }) => kind), ["listening", "active", "completed"]);
+  await assertRejects(() => connect(target.address), Error, "Failed to connect");
+});
+
+Deno.test("runTarget() names each bad peer, keeps nothing of it and serves the next", async () => {
+  using temp = temporaryDirectory();
+  await using target = await start({ file: `${temp.path}/guest`, firstByteTimeout: 100 });
+  const whole = joined(records());
+  const bad: [string, Uint8Array | undefined, "refused" | "failed"][] = [
+    ["the peer closed the connection before the first byte", new Uint8Array(0), "refused"],
+    ["sent nothing for 0 s", undefined, "refused"],
+    ["Not a migration stream at byte 0", hex("16030100aa"), "failed"],
+    ["the stream is not complete", whole.subarray(0, whole.length - 5), "failed"],
+    ["Unknown savevm section type 9", joined([records()[0]!, hex("09")]), "failed"],
+  ];
+  const count = { refused: 0, failed: 0 };
+  for (const [text, bytes, kind] of bad) {
+    await using channel = await connect(target.address);
+    if (bytes !== undefined) {
+      await channel.write(bytes);
+      await channel.closeWrite();
+    }
+    const event = await target.event(kind, ++count[kind]);
+    assert(String(event.error).includes(text), String(event.error));
+    assertEquals(files(temp.path), []);
+  }
+  await send(target.address);
+  await target.end;
+  assertEquals(files(temp.path), ["guest"]);
+});
+
+Deno.test("runTarget() refuses a second source and finishes with the first", async () => {
+  using temp = temporaryDirectory();
+  await using target = await start({ file: `${temp.path}/guest`, once: true });
+  await using first = await connect(target.address);
+  const whole = joined(records());
+  await first.write(whole.subarray(0, 100));
+  await target.event("active");
+  await assertRejects(() => send(target.address), MigrationError, "the peer closed the connection");
+  const { error } = await target.event("refused");
+  assert(String(error).includes("another migration is running"));
+  await first.write(whole.subarray(100));
+  const back = readToEnd(first);
+  await first.closeWrite();
+  await back;
+  assertEquals((await target.end).summary.bytes, whole.length);
+});
+
+Deno.test("runTarget() is not held up by peers that say nothing", async () => {
+  await using target = await start();
+  const silent = await Promise.all(Array.from({ length: 20 }, () => connect(target.address)));
+  assertEquals((await send(target.address)).acknowledged, "shut");
+  await target.end;
+  for (const channel of silent) channel.close();
+});
+
+Deno.test("runTarget() takes only so many peers that say nothing, and recovers", async () => {
+  await using target = await start({ firstByteTimeout: 300 });
+  const silent = await Promise.all(Array.from({ length: 80 }, () => connect(target.address)));
+  // Those over the limit are closed at once, the others when their time is over.
+  const ends = await Promise.all(silent.map((c) => c.read(new Uint8Array(1)).catch(() => null)));
+  assert(ends.every((end) => end === null));
+  assertEquals(target.events.filter(({ kind }) => kind === "refused").length, 64);
+  for (const channel of silent) channel.close();
+  assertEquals((await send(target.address)).acknowledged, "shut");
+});
+
+Deno.test("runTarget() goes on with serve, and replaces the file each time", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  await using target = await start({ file, serve: true });
+  for (const size of [1, 3, 2]) {
+    const guest = builtInGuest(size * 1024 * 1024);
+    await send(target.address, guest);
+    assertEquals(Deno.statSync(file).size, guest.length);
+  }
+  target.stop();
+  await assertRejects(() => target.end, MigrationError, "stopped");
+  assertEquals(files(temp.path), ["guest"]);
+});
+
+Deno.test("runTarget() ends with once at the first failure, and says which", async () => {
+  await using target = await start({ once: true });
+  await using channel = await connect(target.address);
+  await channel.write(hex("00000000"));
+  await assertRejects(() => target.end, MigrationError, "Not a migration stream");
+});
+
+Deno.test("runTarget() leaves no partial file when it is stopped in a migration", async () => {
+  using temp = temporaryDirectory();
+  await using target = await start({ file: `${temp.path}/guest` });
+  await using channel = await connect(target.address);
+  await channel.write(joined(records()).subarray(0, 9000));
+  await target.event("active");
+  assertEquals(files(temp.path), ["guest.partial"]);
+  target.stop();
+  await assertRejects(() => target.end, MigrationError, "stopped");
+  assertEquals(files(temp.path), []);
+});
+
+Deno.test("runTarget() fails where the address is in use", async () => {
+  await using taken = await listen(ANY);
+  await assertRejects(() => start({ address: taken.address }), Error, "in use");
+});
+
+Deno.test("runTarget() and runSource() name credentials that are not there", async () => {
+  const parameters = { ...defaultParameters(), "tls-creds": "tls9" };
+  await using target = await start({ parameters });
+  await using channel = await connect(target.address);
+  const { error } = await target.event("refused");
+  assertEquals((error as Error).message, "No TLS credentials with id 'tls9'");
+  using objects = new ObjectRegistry({ engine: await chooseEngine() });
+  await assertRejects(
+    () => runSource({ address: target.address, objects, parameters, source: GUEST }),
+    Error,
+    "No TLS credentials with id 'tls9'",
+  );
+  assertEquals(await channel.read(new Uint8Array(1)), null);
+});
