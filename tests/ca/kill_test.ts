@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { changePki } from "../../ca/change.ts";
 import { isThere, pkiPaths } from "../../ca/pki.ts";
 import { chooseEngine } from "../../engine/mod.ts";
@@ -38,22 +38,27 @@ async function killIssuing(dir: string, first: number, permissions: readonly str
 
 for (const mode of ["with renameat2", "without FFI"] as const) {
   const ffi = mode === "with renameat2";
-  Deno.test(`issueHost() killed at any instant leaves one whole set, ${mode}`, async () => {
+  Deno.test(`issueHost() killed at any instant leaves whole sets of one command, ${mode}`, async () => {
     using temp = temporaryDirectory();
     // The engine that also works without FFI.
     const engine = await chooseEngine("platform");
-    const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "h" }], engine });
+    const pki = await makePki(`${temp.path}/pki`, {
+      hosts: [{ name: "a" }, { name: "b" }],
+      engine,
+    });
     const paths = pkiPaths(pki.dir);
     const count = soakCount(200);
     let unfinished = 0;
     for (let i = 0; i < count; i++) {
       await killIssuing(pki.dir, i, ffi ? ["--allow-ffi"] : []);
       // Without the exchange there is a moment in which only the journal knows the set.
-      if (ffi) assertWholeSet(pki.host("h"));
+      if (ffi) assertWholeSet(pki.host("a"));
+      if (ffi) assertWholeSet(pki.host("b"));
       if (isThere(paths.journal) || isThere(paths.staging)) unfinished++;
       await changePki(paths, {}, () => Promise.resolve());
-      assertWholeSet(pki.host("h"));
-      assertWholeSet(`${paths.previous}/h`);
+      const [a, b] = [assertWholeSet(pki.host("a")), assertWholeSet(pki.host("b"))];
+      assertEquals(a.replace("DNS:a", "DNS:b"), b, "hosts of one command have sets of one command");
+      assert(assertWholeSet(`${paths.previous}/a`) !== a);
       assertEquals(isThere(paths.journal) || isThere(paths.staging), false);
     }
     soakRow(`kill -9 while issuing, ${mode}`, count, `${unfinished} in the middle, none torn`);
