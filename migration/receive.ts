@@ -162,6 +162,13 @@ class Receiver {
 
   #command(command: StreamCommand): void {
     if (command.name === "OPEN_RETURN_PATH") this.#returnPath = true;
+    // Refused here as QEMU does it: after the switch the guest would be lost to both sides.
+    if (command.name === "POSTCOPY_ADVISE" && command.length > 0) {
+      throw new MigrationError("STREAM", {
+        text: `RAM postcopy is disabled but have ${command.length} byte advise`,
+        hint: "switch the capability postcopy-ram off at the source",
+      });
+    }
     if (command.value === undefined) return;
     if (this.#pings.push(command.value) > MAX_PINGS) {
       throw new MigrationError("STREAM_LIMIT", { cause: "it has too many PINGs" });

@@ -136,9 +136,10 @@ class Target {
           if (this.#active) throw busy(peer);
           leave();
           this.#active = began = true;
-          emit({ kind: "active", peer, ...tls });
           const { file } = this.options;
-          return file === undefined ? discardingSink() : fileSink(file);
+          const sink = file === undefined ? discardingSink() : fileSink(file);
+          emit({ kind: "active", peer, ...tls });
+          return sink;
         },
       });
       emit({ kind: "completed", peer, ...tls, reception });

@@ -39,9 +39,9 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp, hi
     [["target", "--incoming", "tcp:192.0.2.1:0"], 1, /Failed to bind|Cannot assign/],
     [
       ["target", "--incoming", "tcp:127.0.0.1:0", "--object", "nonsense,id=x"],
-      1,
+      2,
       /nonsense/,
-      false,
+      true,
     ],
     [["source"], 2, /missing --migrate/],
     [["source", "--migrate", "tcp:127.0.0.1:1"], 2, /nothing to send/],

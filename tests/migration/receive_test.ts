@@ -217,3 +217,17 @@ Deno.test("receiveStream() does not gather PINGs without end", async () => {
   assertEquals(error.code, "STREAM_LIMIT");
   source.close();
 });
+
+Deno.test("receiveStream() refuses post-copy as long as the guest can go on at its source", async () => {
+  const { reception, source, log } = receive(pair());
+  const advise = hex("08 0003 0010 0000000000001000 0000000000001000");
+  await source.write(joined([...records().slice(0, 2), advise]));
+  const error = await assertRejects(
+    () => reception,
+    MigrationError,
+    "RAM postcopy is disabled but have 16 byte advise",
+  );
+  assertMatch(error.hints.join(), /postcopy-ram/);
+  assertEquals(log, ["discard"]);
+  source.close();
+});
