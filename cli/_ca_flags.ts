@@ -1,12 +1,6 @@
-/** What the commands of `ca` share: flags, the engine they ask for, how dates are shown. */
+/** What the commands of `ca` share: flags, and how dates are shown. */
 
-import {
-  chooseEngine,
-  type Engine,
-  type EngineName,
-  KEY_TYPES,
-  type KeyType,
-} from "../engine/mod.ts";
+import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 
 /** The authority's directory. */
@@ -25,20 +19,6 @@ export const KEY_TYPE_FLAG: Flag = {
   default: "ec-p256",
   help: "kind of key",
 };
-
-/** What does the signing. */
-export const ENGINE_FLAG: Flag = {
-  name: "engine",
-  value: "ENGINE",
-  choices: ["auto", "gnutls", "platform"],
-  help: "what makes keys and signs; VIRTCREDS_ENGINE does the same",
-};
-
-/** Loads the engine that the flag names. */
-export async function engineFor(input: Input): Promise<Engine> {
-  const name = input.get("engine");
-  return await chooseEngine(name === undefined || name === "auto" ? undefined : name as EngineName);
-}
 
 /** The kind of key that the flag names. */
 export function keyTypeFor(input: Input): KeyType {

@@ -1,14 +1,7 @@
 /** `ca init`: a new authority. */
 
-import {
-  DIR_FLAG,
-  ENGINE_FLAG,
-  engineFor,
-  KEY_TYPE_FLAG,
-  keyTypeFor,
-  sayWaiting,
-  untilText,
-} from "./_ca_flags.ts";
+import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import type { Command, Input } from "./_command.ts";
 
 /** The command. */

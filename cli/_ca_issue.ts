@@ -2,15 +2,8 @@
 
 import { resolve } from "@std/path";
 import type { IssuedCertificate, IssuedHost, Role } from "../ca/mod.ts";
-import {
-  DIR_FLAG,
-  ENGINE_FLAG,
-  engineFor,
-  KEY_TYPE_FLAG,
-  keyTypeFor,
-  sayWaiting,
-  untilText,
-} from "./_ca_flags.ts";
+import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { type Command, type Input, printable } from "./_command.ts";
 
 /** The command. */

@@ -1,11 +1,12 @@
 /** `creds check`: QEMU's verdict on directories of credentials. */
 
 import type { Finding, Profile, Verdict } from "../creds/mod.ts";
-import type { Endpoint, EngineName } from "../engine/mod.ts";
+import type { Endpoint } from "../engine/mod.ts";
 import { parseDuration } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { renderJson } from "./_creds_json.ts";
 import { renderText } from "./_creds_text.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 
 /** What a renderer shows: the verdicts of one directory. */
 export type Renderer = (dir: string, verdicts: readonly Verdict[]) => Promise<void> | void;
@@ -66,12 +67,7 @@ export const credsCheck: Command = {
       default: "error",
       help: "the least finding that makes the exit code 1",
     },
-    {
-      name: "engine",
-      value: "NAME",
-      choices: ["gnutls", "platform"],
-      help: "what checks signatures and keys; the best that works here when absent",
-    },
+    ENGINE_FLAG,
   ],
   operands: { name: "DIR", min: 1, max: 100_000 },
   exitOne: "QEMU refuses one of them, or a finding is severe enough",
@@ -84,12 +80,11 @@ cause, mend}]}; message is QEMU's own text, empty where it accepts.`,
 
 async function run(input: Input): Promise<number> {
   const expiresIn = durationOf(input);
-  const { chooseEngine } = await import("../engine/mod.ts");
   const { checkCredentials } = await import("../creds/mod.ts");
   const profiles = await profilesOf(input.all("qemu"));
   const endpoint = input.get("endpoint") as Endpoint | undefined;
   const options = {
-    engine: await chooseEngine(input.get("engine") as EngineName | undefined),
+    engine: await engineFor(input),
     verifyPeer: input.get("verify-peer") === "on",
     hostnames: input.all("hostname"),
     ...(endpoint === undefined ? {} : { endpoint }),

@@ -1,12 +1,13 @@
 /** Verdicts for people: a short report of each directory. */
 
-import { green, red, yellow } from "@std/fmt/colors";
+import { getColorEnabled, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import type { Finding, Summary, Verdict } from "../creds/mod.ts";
 import { printable } from "./_command.ts";
 
 /** Prints the report of a directory: what it holds, until when, and what QEMU says. */
 export async function renderText(dir: string, verdicts: readonly Verdict[]): Promise<void> {
   const { summarizeDirectory } = await import("../creds/mod.ts");
+  setColorEnabled(getColorEnabled() && Deno.stdout.isTerminal());
   const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir))];
   for (const same of groupBy(verdicts, (v) => `${v.endpoint} ${v.ok} ${v.message}`)) {
     lines.push(verdictLine(same, verdicts));
@@ -28,9 +29,9 @@ function summaryLines(summaries: readonly Summary[]): string[] {
 
 function untilText(end: Date | undefined, name: string): string {
   if (end === undefined) return "";
-  const days = Math.floor((end.getTime() - Date.now()) / 86_400_000);
-  const what = name === "ca-crl.pem" ? "next list due" : days < 0 ? "expired" : "expires";
-  const when = days < 0 ? `${plural(-days)} ago` : `in ${plural(days)}`;
+  const days = Math.ceil((end.getTime() - Date.now()) / 86_400_000);
+  const what = name === "ca-crl.pem" ? "next list due" : days <= 0 ? "expired" : "expires";
+  const when = days <= 0 ? `${plural(-days)} ago` : `in ${plural(days)}`;
   return `${what} ${end.toISOString().slice(0, 10)}, ${when}`;
 }
 

@@ -3,16 +3,20 @@
 import { BaseError } from "../base/mod.ts";
 import { initAuthority, issueHost } from "../ca/mod.ts";
 import { checkCredentials, ObjectRegistry } from "../creds/mod.ts";
-import { chooseEngine, type Engine } from "../engine/mod.ts";
+import type { Engine } from "../engine/mod.ts";
 import { BUILT_IN_GUEST } from "./_demo_built_in.ts";
 import { findQemu, qemuGuest } from "./_demo_qemu.ts";
 import { HOSTS, type Stage, type Verified } from "./_demo_stage.ts";
 
 /** Runs all of it; gives the exit code. */
 export async function demo(
-  options: { readonly dir?: string; readonly guest?: "qemu" | "built-in" },
+  options: {
+    readonly engine: Engine;
+    readonly dir?: string;
+    readonly guest?: "qemu" | "built-in";
+  },
 ): Promise<number> {
-  const engine = await chooseEngine();
+  const { engine } = options;
   const qemu = options.guest === "built-in" ? undefined : await findQemu();
   if (options.guest === "qemu" && qemu === undefined) {
     throw new BaseError("FILE_NOT_FOUND", {

@@ -1,8 +1,8 @@
 /** The objects of a program: `--object`, and the engine that they work with. */
 
 import type { ObjectRegistry } from "../creds/mod.ts";
-import type { EngineName } from "../engine/mod.ts";
 import type { Flag, Input } from "./_command.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 
 /** Flags of every program that takes objects. */
 export const OBJECT_FLAGS: readonly Flag[] = [
@@ -12,19 +12,13 @@ export const OBJECT_FLAGS: readonly Flag[] = [
     repeat: true,
     help: "an object as QEMU's -object takes it: tls-creds-x509, tls-creds-psk, secret, authz-…",
   },
-  {
-    name: "engine",
-    value: "NAME",
-    choices: ["gnutls", "platform"],
-    help: "what does TLS; the best that works here when absent",
-  },
+  ENGINE_FLAG,
 ];
 
 /** Makes the objects of the flags, in their order; the caller disposes of them. */
 export async function makeObjects(input: Input): Promise<ObjectRegistry> {
-  const { chooseEngine } = await import("../engine/mod.ts");
   const { ObjectRegistry } = await import("../creds/mod.ts");
-  const engine = await chooseEngine(input.get("engine") as EngineName | undefined);
+  const engine = await engineFor(input);
   const objects = new ObjectRegistry({ engine });
   try {
     for (const object of input.all("object")) await objects.add(object);

@@ -1,13 +1,14 @@
 /** The whole road in a minute, on this machine alone. */
 
 import { type Command, finish, runCommand } from "./_command.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 
 const DEMO: Command = {
   name: "demo",
   summary:
     "Makes a CA and two hosts, checks them, carries a guest from one to the other and a line of text\n" +
     "through a serial port, all over mutual TLS, with real QEMU where it is installed",
-  usage: "[--dir DIR] [--guest qemu|built-in]",
+  usage: "[--dir DIR] [--guest qemu|built-in] [--engine gnutls|platform]",
   examples: [
     ["deno task demo", "shows everything, in a new folder that it names"],
     ["deno task demo --guest built-in", "does without QEMU"],
@@ -20,6 +21,7 @@ const DEMO: Command = {
       choices: ["qemu", "built-in"],
       help: "real QEMU or the guest of this toolkit; QEMU where it is installed by default",
     },
+    ENGINE_FLAG,
   ],
   exitOne: "something was not as it should be",
   async run(input) {
@@ -27,6 +29,7 @@ const DEMO: Command = {
     const dir = input.get("dir");
     const guest = input.get("guest") as "qemu" | "built-in" | undefined;
     return await demo({
+      engine: await engineFor(input),
       ...(dir === undefined ? {} : { dir }),
       ...(guest === undefined ? {} : { guest }),
     });
