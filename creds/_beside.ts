@@ -43,7 +43,17 @@ interface Beside {
 
 type Look = (beside: Beside, leaf: Certificate | undefined) => Iterable<Finding>;
 
-const LOOKS: readonly Look[] = [names, expiry, revocation, usage, keyFile, pair, bundle, lists];
+const LOOKS: readonly Look[] = [
+  names,
+  subject,
+  expiry,
+  revocation,
+  usage,
+  keyFile,
+  pair,
+  bundle,
+  lists,
+];
 
 function* names({ inspection, options, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
   if (leaf === undefined || inspection.endpoint === "client") return;
@@ -56,11 +66,24 @@ function* names({ inspection, options, mending }: Beside, leaf?: Certificate): I
       file: inspection.identity.cert.path,
       message: `Certificate does not match the hostname ${name}`,
       cause: has.length === 0
-        ? "the certificate has no name"
-        : `the certificate is for ${has.join(", ")}`,
+        ? `the certificate has no name, and must be for ${name}`
+        : `the certificate is for ${has.join(", ")}, not for ${name}`,
       mend: reissueFor(mending, parseIpAddress(name) === undefined ? "dns" : "ip", name),
     };
   }
+}
+
+/** QEMU asks for the peer's name even where nobody is authorized by it, and fails without one. */
+function* subject({ inspection, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
+  if (leaf?.subject.fault === undefined) return;
+  yield {
+    code: "SUBJECT_UNUSABLE",
+    severity: "error",
+    file: inspection.identity.cert.path,
+    message: `Cannot get client distinguished name: ${leaf.subject.fault}`,
+    cause: "a QEMU that verifies its peer takes no certificate with an empty subject",
+    mend: reissue(mending),
+  };
 }
 
 function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
@@ -97,7 +120,7 @@ function* soon(
 ): Iterable<Finding> {
   const left = end.getTime() - now.getTime();
   if (left < 0 || left >= options.expiresIn) return;
-  const days = Math.floor(left / 86_400_000);
+  const days = Math.ceil(left / 86_400_000);
   const cause = `${what} expires on ${day(end)}, in ${days === 1 ? "1 day" : `${days} days`}`;
   yield { code, severity: "warning", file: file.path, message: "", cause, mend };
 }

@@ -19,6 +19,8 @@ export type Schema = Readonly<Record<string, PropertyKind & { readonly required?
 export interface ObjectOptions {
   readonly type: string;
   readonly id: string;
+  /** Whether it was JSON, not key=value. */
+  readonly isJson: boolean;
   text(property: string): string | undefined;
   flag(property: string, otherwise: boolean): boolean;
   value(property: string): OptionValue | undefined;
@@ -75,6 +77,7 @@ export function parseObject(
   return {
     type,
     id,
+    isJson,
     text: (property) => values.get(property) as string | undefined,
     flag: (property, otherwise) => values.get(property) as boolean | undefined ?? otherwise,
     value: (property) => values.get(property),

@@ -31,7 +31,7 @@ export function makeAuthzSimple(options: ObjectOptions): Authz {
 
 /** Makes an `authz-list`: the first rule that matches decides, else the policy. */
 export function makeAuthzList(options: ObjectOptions): Authz {
-  const rules = readRules(options.value("rules") ?? []);
+  const rules = readRules(options.value("rules") ?? [], options.isJson);
   const otherwise = options.text("policy") === "allow";
   return authz(options.id, (identity) => {
     const rule = rules.find(({ matches }) => matches(identity));
@@ -44,11 +44,11 @@ interface Rule {
   matches(identity: string): boolean;
 }
 
-function readRules(value: OptionValue): Rule[] {
+function readRules(value: OptionValue, isJson: boolean): Rule[] {
   if (!Array.isArray(value)) {
     throw optionError("rules", "Invalid parameter type for 'rules', expected: array", RULE_EXAMPLE);
   }
-  return value.map((rule, i) => readRule(rule, `rules[${i}]`));
+  return value.map((rule, i) => readRule(rule, isJson ? `rules[${i}]` : `rules.${i}`));
 }
 
 const RULE_EXAMPLE =
@@ -70,7 +70,7 @@ function readRule(value: OptionValue, where: string): Rule {
       throw optionError(`${where}.${name}`, text, RULE_EXAMPLE);
     }
     if (values !== undefined && !values.includes(given)) {
-      const text = `Parameter '${where}.${name}' does not accept value '${given}'`;
+      const text = `Parameter '${name}' does not accept value '${given}'`;
       throw optionError(`${where}.${name}`, text, `one of: ${values.join(", ")}`);
     }
     return given;

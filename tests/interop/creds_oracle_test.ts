@@ -6,6 +6,7 @@ import type { Endpoint } from "../../engine/mod.ts";
 import { writeCredentials } from "../support/certificates.ts";
 import { MEASURED_CASES, QEMU_CASES } from "../support/credential_cases.ts";
 import { enginesHere } from "../support/engines.ts";
+import { OBJECT_CASES } from "../support/object_cases.ts";
 import { programTest } from "../support/programs.ts";
 import { randomCredentials } from "../support/random_credentials.ts";
 import { run } from "../support/command.ts";
@@ -83,3 +84,23 @@ programTest(
     assert(refused > count / 5 && refused < count * 4 / 5, `${refused} of ${count} were refused`);
   },
 );
+
+programTest("ObjectRegistry.add() and qemu-img agree on option texts", ["qemu-img"], async (t) => {
+  using dir = temporaryDirectory();
+  for (const endpoint of ["server", "client"] as const) {
+    const good = QEMU_CASES.find(({ name }) => name === `good${endpoint}1`)!;
+    const { ca, ...own } = await good.files();
+    writeCredentials(dir.path, endpoint, endpoint === "server" ? { ca: ca!, ...own } : own);
+  }
+  for (const [objects, message] of OBJECT_CASES) {
+    await t.step(objects.join(" "), async () => {
+      const texts = objects.map((text) => text.replaceAll("%D", dir.path));
+      const options = texts.flatMap((text) => ["--object", text]);
+      const image = ["--image-opts", "driver=null-co,size=1M"];
+      const { stderr } = await run("qemu-img", ["info", ...options, ...image], {
+        env: { LC_ALL: "C.UTF-8" },
+      });
+      assertEquals(stderr.split("\n")[0]!.replace(/^qemu-img: /, ""), message);
+    });
+  }
+});
