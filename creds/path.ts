@@ -8,6 +8,7 @@ import type { Engine } from "../engine/mod.ts";
 import { EngineError } from "../engine/mod.ts";
 import type { Certificate } from "./certificate.ts";
 import { revocation, type RevocationList } from "./crl.ts";
+import type { Name } from "./dn.ts";
 import { OID } from "./extensions.ts";
 import { violatesNameConstraints } from "./name_constraints.ts";
 
@@ -96,7 +97,10 @@ export function verifyChain(
   return report;
 }
 
-/** Validates what a peer sent: its certificates in any order, with CRLs. */
+/**
+ * Validates what a peer sent: its certificates in any order, with CRLs. As in GnuTLS only anchors
+ * by the name of the chain's end are looked at: first its issuers', then its own.
+ */
 export function verifyPeerChain(
   sent: readonly Certificate[],
   anchors: readonly Certificate[],
@@ -104,8 +108,25 @@ export function verifyPeerChain(
   context: ChainContext,
 ): ChainStatus {
   const chain = orderChain(sent, anchors);
-  const status = verifyChain(chain, anchors, context);
-  if (status.flags.size > 0) return status;
+  const last = chain.at(-1);
+  if (last === undefined) return verifyChain(chain, anchors, context);
+  const named = ({ raw }: Name) => anchors.filter(({ subject }) => sameBytes(subject.raw, raw));
+  const status = verifyChain(chain, named(last.issuer), context);
+  if (status.flags.size === 0) return checkRevocation(chain, crls);
+  const isSelfIssued = sameBytes(last.subject.raw, last.issuer.raw);
+  if (isSelfIssued || !RETRIED.some((flag) => status.flags.has(flag))) return status;
+  const retried = verifyChain(chain, named(last.subject), context);
+  if (retried.flags.size === 0) return checkRevocation(chain, crls);
+  return status.flags.has("signerNotFound") ? retried : status;
+}
+
+/** What may be better with an anchor in the place of the chain's last certificate. */
+const RETRIED: readonly ChainFlag[] = ["signerNotFound", "expired", "insecureAlgorithm"];
+
+function checkRevocation(
+  chain: readonly Certificate[],
+  crls: readonly RevocationList[],
+): ChainStatus {
   const report = new Report();
   for (const certificate of chain) {
     const since = revokedSince(certificate, crls);
@@ -215,16 +236,32 @@ function findIssuer(certificate: Certificate, candidates: readonly Certificate[]
   return issuers.findLast((c, i) => i > 0 && now < c.notAfter && now >= c.notBefore) ?? issuers[0];
 }
 
-/** From the leaf along its issuers until an anchor takes over. */
+/**
+ * From the leaf along its issuers; where these lead to no anchor, what else was sent follows, each
+ * run of it in its own order. A root ends the chain, for it must be an anchor to count.
+ */
 function orderChain(sent: readonly Certificate[], anchors: readonly Certificate[]): Certificate[] {
-  const chain = sent.slice(0, 1);
-  const rest = sent.slice(1);
-  while (chain.length > 0 && !anchors.some((anchor) => isIssuedBy(chain.at(-1)!, anchor))) {
-    const next = rest.findIndex((candidate) => isIssuedBy(chain.at(-1)!, candidate));
-    if (next < 0 || isIssuedBy(chain.at(-1)!, chain.at(-1)!)) break;
-    chain.push(...rest.splice(next, 1));
+  const rest = sent.filter((c, i) => !sent.slice(0, i).some((d) => sameBytes(c.raw, d.raw)));
+  const chain: Certificate[] = [];
+  while (rest.length > 0) {
+    const run = takeRun(rest);
+    chain.push(...run);
+    if (anchors.some((anchor) => isIssuedBy(run.at(-1)!, anchor))) break;
   }
-  return chain;
+  const last = chain.at(-1);
+  return chain.length > 1 && isIssuedBy(last!, last!) ? chain.slice(0, -1) : chain;
+}
+
+/** Takes the first certificate out of a list, and its issuers one after the other. */
+function takeRun(rest: Certificate[]): Certificate[] {
+  const run = rest.splice(0, 1);
+  for (let at = run[0]!; !isIssuedBy(at, at);) {
+    const next = rest.findIndex((candidate) => isIssuedBy(at, candidate));
+    if (next < 0) break;
+    [at] = rest.splice(next, 1) as [Certificate];
+    run.push(at);
+  }
+  return run;
 }
 
 function checkDates(certificate: Certificate, now: Date, report: Report): void {

@@ -19,7 +19,7 @@ export interface CertificateSpec {
   readonly keyType?: TestKeyType;
   /** Which key of its kind, from a pool that a process keeps; 0 by default. */
   readonly keyNumber?: number;
-  /** Validity in hours from now: 0 to 24 by default. */
+  /** Validity in hours from now; from a minute ago, for clocks that disagree, to a day by default. */
   readonly hours?: readonly [from: number, to: number];
   readonly basicConstraints?: Critical & { readonly ca: boolean; readonly pathLength?: number };
   readonly keyUsage?: Critical & { readonly usages: readonly (keyof typeof USAGES)[] };
@@ -66,7 +66,7 @@ export const PURPOSE = {
 /** Makes a certificate. */
 export async function makeCertificate(spec: CertificateSpec): Promise<TestCertificate> {
   const { keys, pem: keyPem } = await testKey(spec.keyType ?? "ec", spec.keyNumber ?? 0);
-  const [from, to] = spec.hours ?? [0, 24];
+  const [from, to] = spec.hours ?? [-1 / 60, 24];
   const now = Math.floor(Date.now() / 1000) * 1000;
   const signer = spec.issuer?.keys ?? keys;
   const certificate = await x509.X509CertificateGenerator.create({

@@ -1,5 +1,6 @@
 /** Directories of credentials made by chance from a seed: every trait that a check looks at. */
 
+import { der, derSequence } from "../../base/mod.ts";
 import type { Endpoint } from "../../engine/mod.ts";
 import { type CertificateSpec, makeCertificate, makeCrl, PURPOSE } from "./certificates.ts";
 import type { CredentialFiles, TestCertificate, TestKeyType } from "./certificates.ts";
@@ -51,14 +52,17 @@ export class Chance {
 export async function randomCredentials(seed: number): Promise<RandomCredentials> {
   const chance = new Chance(seed);
   const endpoint = chance.pick(["server", "client"] as const);
-  const root = await makeCertificate(authority(chance, "CN=root CA", 1));
-  const middle = await makeCertificate({ ...authority(chance, "CN=middle CA", 2), issuer: root });
+  const root = await makeCertificate(randomAuthority(chance, "CN=root CA", 1));
+  const middle = await makeCertificate({
+    ...randomAuthority(chance, "CN=middle CA", 2),
+    issuer: root,
+  });
   const issuer = chance.pick([root, root, root, middle, middle]);
   const leaf = await makeCertificate({ ...leafSpec(chance, endpoint), issuer });
   const strangers = await Promise.all(
     Array.from(
       { length: chance.happens(0.05) ? 17 : chance.below(3) },
-      (_, i) => makeCertificate(authority(chance, `CN=stranger ${i}`, 3)),
+      (_, i) => makeCertificate(randomAuthority(chance, `CN=stranger ${i}`, 3)),
     ),
   );
   const bundle = chance.shuffled([
@@ -95,7 +99,12 @@ const pem = (certificates: readonly TestCertificate[]): string =>
 const HOURS: readonly (readonly [number, number])[] = [[-2, -1], [1, 2], [-24, 0.01]];
 const KINDS: readonly TestKeyType[] = ["ec", "ec", "ec", "rsa", "ec-p384", "ed25519"];
 
-function authority(chance: Chance, subject: string, keyNumber: number): CertificateSpec {
+/** An authority by chance, mostly a good one. */
+export function randomAuthority(
+  chance: Chance,
+  subject: string,
+  keyNumber: number,
+): CertificateSpec {
   const critical = chance.happens(0.7);
   return {
     subject,
@@ -120,7 +129,7 @@ function authority(chance: Chance, subject: string, keyNumber: number): Certific
         },
       }
       : {}),
-    extensions: oddExtensions(chance),
+    extensions: [...oddExtensions(chance), ...nameConstraints(chance)],
   };
 }
 
@@ -165,6 +174,24 @@ function leafSpec(chance: Chance, endpoint: Endpoint): CertificateSpec {
 function oddExtensions(chance: Chance): NonNullable<CertificateSpec["extensions"]> {
   if (!chance.happens(0.05)) return [];
   return [{ oid: "1.2.3.4", critical: chance.happens(0.5), value: Uint8Array.of(5, 0) }];
+}
+
+/** Constraints on DNS names and addresses, permitted or excluded. */
+function nameConstraints(chance: Chance): NonNullable<CertificateSpec["extensions"]> {
+  if (!chance.happens(0.08)) return [];
+  const text = new TextEncoder();
+  const base = () =>
+    chance.happens(0.7)
+      ? der(0x82, text.encode(chance.pick(["example", "vm1.example", "other.org", "", ".example"])))
+      : der(
+        0x87,
+        Uint8Array.from(
+          chance.pick([[192, 0, 2, 0, 255, 255, 255, 0], [10, 0, 0, 0, 255, 0, 0, 0]]),
+        ),
+      );
+  const subtrees = Array.from({ length: 1 + chance.below(2) }, () => derSequence(base()));
+  const value = derSequence(der(chance.pick([0xa0, 0xa0, 0xa1]), ...subtrees));
+  return [{ oid: "2.5.29.30", critical: chance.happens(0.7), value }];
 }
 
 async function keyText(chance: Chance, leaf: TestCertificate): Promise<string> {
