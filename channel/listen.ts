@@ -22,6 +22,18 @@ export interface Listener extends AsyncDisposable {
 /**
  * Listens on an address. The file of a dead unix socket is taken over, a live one is not.
  *
+ * @example A free port
+ * ```ts
+ * import { connect, listen } from "@virtcreds/virtcreds/channel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+ * await using client = await connect(listener.address);
+ * await using server = await listener.accept();
+ * await client.write(Uint8Array.of(1, 2, 3));
+ * assertEquals(await server.read(new Uint8Array(16)), 3);
+ * ```
+ *
  * @throws {ChannelError} `LISTEN_FAILED` If the address is in use, not ours or not permitted,
  * `ADDRESS_UNRESOLVED` if the name is unknown.
  */
@@ -89,13 +101,15 @@ async function isDeadSocket(path: string): Promise<boolean> {
 
 function wrap(listener: Deno.Listener, address: Address): Listener {
   const unixPath = address.kind === "unix" ? address.path : "";
-  let closed = false;
+  let [closed, busy] = [false, false];
   /** Deno cannot take an accept back: one that was given up waits here for the next caller. */
   let pending: Promise<Deno.Conn> | undefined;
 
   async function accept(signal?: AbortSignal): Promise<SocketChannel> {
     signal?.throwIfAborted();
     if (closed) throw new ChannelError("CHANNEL_CLOSED");
+    if (busy) throw new TypeError("Cannot accept: another accept is pending");
+    busy = true;
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
@@ -112,6 +126,7 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
       if (closed) throw new ChannelError("CHANNEL_CLOSED");
       throw new ChannelError("ACCEPT_FAILED", { cause: kernelReason(error) }, { cause: error });
     } finally {
+      busy = false;
       signal?.removeEventListener("abort", abort);
     }
   }

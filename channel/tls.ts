@@ -25,6 +25,17 @@ export interface TlsChannel extends ByteChannel {
  * Takes a channel over, makes the handshake and verifies the peer as QEMU does: on a failure the
  * channel is closed, and the peer has got no byte of ours and we have acted on none of its.
  *
+ * @example A client that knows whom it wants to reach
+ * ```ts
+ * import { type Address, connect, startTls, type TlsChannel } from "@virtcreds/virtcreds/channel";
+ * import type { ObjectRegistry } from "@virtcreds/virtcreds/creds";
+ *
+ * async function dial(address: Address, objects: ObjectRegistry): Promise<TlsChannel> {
+ *   const creds = objects.tlsCreds("tls0", "client");
+ *   return await startTls(await connect(address), { creds, hostname: "host1.example.org" });
+ * }
+ * ```
+ *
  * @throws {EngineError} `TLS_HANDSHAKE` or `TLS_TIMEOUT` If the handshake fails.
  * @throws {CredsError} If the peer is not who it should be, in QEMU's words.
  */

@@ -4,18 +4,25 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { decodePem, encodePem } from "../../base/mod.ts";
 import { EngineError } from "../error.ts";
-import type { CredentialSpec, IdentityPem, TlsCredentials } from "../session.ts";
+import type { CredentialSpec, Endpoint, IdentityPem, TlsCredentials } from "../session.ts";
 import { readPrivateKey } from "./key.ts";
 import { type VersionRange, versionRange } from "./priority.ts";
 
+/** Certificate chain and PKCS#8 key as PEM. */
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** What a session needs of loaded credentials. */
 export interface LoadedCredentials {
-  readonly endpoint: TlsCredentials["endpoint"];
-  readonly versions: VersionRange;
-  /** Certificate chain and PKCS#8 key as PEM; a client may have none. */
-  readonly identity: { readonly cert: string; readonly key: string } | undefined;
-  /** Ready for clients, which node:tls gives no other way to share the parsing. */
-  readonly context: SecureContext | undefined;
+  readonly endpoint: Endpoint;
+  /**
+   * What node:tls makes sessions with.
+   *
+   * @throws {EngineError} `ENGINE_UNSUPPORTED` If tickets are unwanted and TLS 1.3 alone is wanted.
+   */
+  context(noTickets: boolean): SecureContext;
 }
 
 const loaded = new WeakMap<TlsCredentials, LoadedCredentials>();
@@ -45,9 +52,7 @@ export function loadCredentials(spec: CredentialSpec): TlsCredentials {
   };
   loaded.set(credentials, {
     endpoint: spec.endpoint,
-    versions,
-    identity,
-    context: spec.endpoint === "server" ? undefined : clientContext(versions, identity),
+    context: contexts(spec.endpoint, versions, identity),
   });
   return credentials;
 }
@@ -67,16 +72,25 @@ export function loadedCredentials(credentials: TlsCredentials): LoadedCredential
   return found;
 }
 
-function clientContext(
+function contexts(
+  endpoint: Endpoint,
   versions: VersionRange,
-  identity: LoadedCredentials["identity"],
-): SecureContext {
-  // An empty list keeps Mozilla's roots out and, as node:tls shares sessions only between
-  // contexts without a list, resumption too.
-  return createSecureContext({ ...versions, ...identity, ca: [] });
+  identity: Identity | undefined,
+): LoadedCredentials["context"] {
+  // A client without a list would trust Mozilla's roots and, as node:tls shares sessions between
+  // such contexts, resume. A server with one would send it along with its own chain.
+  const ca = endpoint === "client" ? { ca: [] } : {};
+  const any = createSecureContext({ ...versions, ...identity, ...ca });
+  let silent: SecureContext | undefined;
+  return (noTickets) => {
+    if (!noTickets || endpoint === "client") return any;
+    // A server of TLS 1.3 always sends two tickets; one of TLS 1.2 within its handshake only.
+    if (versions.minVersion === "TLSv1.3") throw unsupported("TLS 1.3 without session tickets");
+    return silent ??= createSecureContext({ ...versions, ...identity, maxVersion: "TLSv1.2" });
+  };
 }
 
-function loadIdentity(pem: IdentityPem): LoadedCredentials["identity"] {
+function loadIdentity(pem: IdentityPem): Identity {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const chain = decodePem(text(pem.certificate)).filter(({ label }) =>
     label === "CERTIFICATE" || label === "X509 CERTIFICATE"

@@ -1,83 +1,54 @@
 /** The handshake by node:tls. */
 
 import type { Duplex } from "node:stream";
-import { connect, createServer, type TLSSocket } from "node:tls";
+import { connect, TLSSocket } from "node:tls";
 import { EngineError } from "../error.ts";
 import type { SessionFacts } from "../session.ts";
 import type { LoadedCredentials } from "./credentials.ts";
 import { unprovenBecause } from "./proof.ts";
+import { TERMINATED } from "./reason.ts";
 
 /** What a handshake is made with. */
 export interface HandshakeOptions {
   readonly credentials: LoadedCredentials;
   readonly serverName?: string;
   readonly noTickets?: boolean;
-  readonly timeout: number;
 }
 
 /**
- * Starts a handshake; nobody is refused in it, that is `creds`' part.
+ * Starts a handshake; nobody is refused in it, that is `creds`' part, and it has no time limit.
  *
  * @param attach Takes the socket before a decrypted byte can come.
  * @throws {EngineError} `ENGINE_UNSUPPORTED` If a server of TLS 1.3 alone is to send no ticket.
  */
 export function secure(
   stream: Duplex,
-  options: HandshakeOptions,
+  { credentials, serverName, noTickets = false }: HandshakeOptions,
   attach: (socket: TLSSocket) => void,
 ): Promise<TLSSocket> {
-  return options.credentials.endpoint === "client"
-    ? secureClient(stream, options, attach)
-    : secureServer(stream, options, attach);
-}
-
-function secureClient(
-  stream: Duplex,
-  { credentials, serverName }: HandshakeOptions,
-  attach: (socket: TLSSocket) => void,
-): Promise<TLSSocket> {
+  const secureContext = credentials.context(noTickets);
   return new Promise((resolve, reject) => {
-    const socket = connect({
-      socket: stream,
-      secureContext: credentials.context,
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      ...(serverName === undefined ? {} : { servername: serverName }),
-    });
-    socket.on("error", reject);
+    const socket = credentials.endpoint === "client"
+      ? connect({
+        socket: stream,
+        secureContext,
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(serverName === undefined ? {} : { servername: serverName }),
+      })
+      // Not by a `tls.Server`: after a failure its timer keeps the socket until the time limit.
+      : new TLSSocket(stream, {
+        isServer: true,
+        secureContext,
+        requestCert: true,
+        rejectUnauthorized: false,
+      });
     attach(socket);
-    socket.once("secureConnect", () => resolve(socket));
-  });
-}
-
-function secureServer(
-  stream: Duplex,
-  { credentials, noTickets, timeout }: HandshakeOptions,
-  attach: (socket: TLSSocket) => void,
-): Promise<TLSSocket> {
-  if (noTickets && credentials.versions.minVersion === "TLSv1.3") {
-    throw new EngineError("ENGINE_UNSUPPORTED", {
-      value: "platform",
-      option: "TLS 1.3 without session tickets",
-      hint: "install libgnutls30 and use --engine gnutls, or let the priority have TLS 1.2",
-    });
-  }
-  return new Promise((resolve, reject) => {
-    const server = createServer({
-      ...credentials.identity,
-      ...credentials.versions,
-      // A server of TLS 1.3 always sends two tickets; one of TLS 1.2 within the handshake only.
-      ...(noTickets ? { maxVersion: "TLSv1.2" } : {}),
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: timeout,
-    });
-    server.on("secureConnection", (socket) => {
-      attach(socket);
-      resolve(socket);
-    });
-    server.on("tlsClientError", (error) => reject(error));
-    server.emit("connection", stream);
+    socket.once("secure", () => resolve(socket));
+    socket.once("error", reject);
+    // A socket without a `tls.Server` keeps its errors to this event.
+    socket.once("_tlsError", reject);
+    socket.once("close", () => reject(new Error(TERMINATED)));
   });
 }
 

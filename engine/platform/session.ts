@@ -1,5 +1,6 @@
 /** TLS sessions by node:tls on any byte channel. */
 
+import { nextTick } from "node:process";
 import type { TLSSocket } from "node:tls";
 import type { ByteChannel } from "../byte_channel.ts";
 import { EngineError } from "../error.ts";
@@ -47,13 +48,17 @@ export async function openSession(raw: ByteChannel, options: SessionOptions): Pr
 
   function release(): void {
     raw.close();
-    socket?.destroy();
-    below.stream.destroy();
+    // Not at once: a socket that is destroyed before its first tick is never freed.
+    nextTick(() => {
+      socket?.destroy();
+      below.stream.destroy();
+    });
   }
 
   function attach(fresh: TLSSocket): void {
     socket = fresh;
     fresh.on("error", fail);
+    fresh.on("_tlsError", fail);
     fresh.on("data", incoming.put);
     fresh.on("end", () => {
       closedCleanly = !below.ended;
@@ -71,7 +76,7 @@ export async function openSession(raw: ByteChannel, options: SessionOptions): Pr
     try {
       signal?.throwIfAborted();
       return await Promise.race([
-        secure(below.stream, { ...options, credentials, timeout }, attach),
+        secure(below.stream, { ...options, credentials }, attach),
         handshake.promise,
       ]);
     } catch (error) {

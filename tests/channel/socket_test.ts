@@ -219,6 +219,15 @@ Deno.test("accept() rejects with the reason of its signal and loses no connectio
   assertEquals(server.peer, client.local);
 });
 
+Deno.test("accept() refuses a second caller", async () => {
+  await using listener = await listen(LOOPBACK);
+  const first = listener.accept();
+  await assertRejects(() => listener.accept(), TypeError, "another accept is pending");
+  await using client = await connect(listener.address);
+  await using server = await first;
+  assertEquals(server.peer, client.local);
+});
+
 Deno.test("accept() rejects when the listener is closed before or meanwhile", async () => {
   const open: Listener = await listen(LOOPBACK);
   const accepting = open.accept();
