@@ -108,8 +108,7 @@ function decodeBase64(body: string): Uint8Array | undefined {
 const REASONS: Readonly<Record<string, string>> = {
   [CERTIFICATE_FAULTS.algorithms]: "Error in the certificate.",
   [CERTIFICATE_FAULTS.duplicate]: "Duplicate extension in X.509 certificate.",
-  [CERTIFICATE_FAULTS.time]: "Error in the time fields of certificate.",
-  [CERTIFICATE_FAULTS.subjectAltName]: "Unknown Subject Alternative name in X.509 certificate.",
+  [CERTIFICATE_FAULTS.time]: "The DER time encoding is invalid.",
   [CERTIFICATE_FAULTS.unexpected]: "Error in the certificate.",
 };
 

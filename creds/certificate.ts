@@ -98,7 +98,7 @@ export function parseAlgorithm(element: DerElement): Algorithm {
 
 /** Decodes a BIT STRING of whole octets. */
 export function readBits(element: DerElement): Uint8Array {
-  if (element.tag !== Tag.BIT_STRING || element.content.length === 0 || element.content[0]! > 7) {
+  if (element.tag !== Tag.BIT_STRING || element.content[0] !== 0) {
     throw fault("a bit string that cannot be read");
   }
   return element.content.subarray(1);
