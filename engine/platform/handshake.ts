@@ -58,8 +58,7 @@ export function secure(
  * @throws {EngineError} `TLS_HANDSHAKE` If the peer has not proven to hold its certificate's key.
  */
 export function readFacts(socket: TLSSocket, peer: string): SessionFacts {
-  const protocol = socket.getProtocol();
-  const peerChain = readChain(socket);
+  const peerChain = readChain(socket, peer);
   const unproven = peerChain[0] && unprovenBecause(peerChain[0]);
   if (unproven !== undefined) {
     throw new EngineError("TLS_HANDSHAKE", {
@@ -69,20 +68,25 @@ export function readFacts(socket: TLSSocket, peer: string): SessionFacts {
     });
   }
   return {
-    version: protocol === "TLSv1.3" ? "TLS1.3" : "TLS1.2",
+    version: socket.getProtocol() === "TLSv1.3" ? "TLS1.3" : "TLS1.2",
     cipher: socket.getCipher().standardName,
     peerChain,
   };
 }
 
-function readChain(socket: TLSSocket): Uint8Array[] {
+function readChain(socket: TLSSocket, peer: string): Uint8Array[] {
   const chain: Uint8Array[] = [];
-  let certificate = socket.getPeerCertificate(true);
-  // A self-signed certificate at the end is its own issuer.
-  while (certificate?.raw !== undefined) {
-    chain.push(new Uint8Array(certificate.raw));
-    if (certificate.issuerCertificate === certificate) break;
-    certificate = certificate.issuerCertificate;
+  try {
+    let certificate = socket.getPeerCertificate(true);
+    while (certificate?.raw !== undefined) {
+      chain.push(new Uint8Array(certificate.raw));
+      // A self-signed certificate at the end is its own issuer.
+      if (certificate.issuerCertificate === certificate) break;
+      certificate = certificate.issuerCertificate;
+    }
+  } catch (error) {
+    const cause = "the peer's certificates cannot be read";
+    throw new EngineError("TLS_HANDSHAKE", { peer, cause }, { cause: error });
   }
   return chain;
 }
