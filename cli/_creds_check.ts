@@ -1,17 +1,11 @@
 /** `creds check`: QEMU's verdict on directories of credentials. */
 
-import type { Finding, Profile, Verdict } from "../creds/mod.ts";
+import type { Finding, Profile } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { parseDuration } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
-import { renderJson } from "./_creds_json.ts";
-import { renderText } from "./_creds_text.ts";
+import { RENDERERS } from "./_creds_render.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
-
-/** What a renderer shows: the verdicts of one directory. */
-export type Renderer = (dir: string, verdicts: readonly Verdict[]) => Promise<void> | void;
-
-const RENDERERS: Readonly<Record<string, Renderer>> = { text: renderText, json: renderJson };
 
 /** The command. */
 export const credsCheck: Command = {
@@ -91,14 +85,15 @@ async function run(input: Input): Promise<number> {
     ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(profiles === undefined ? {} : { profiles }),
   };
-  const render = RENDERERS[input.get("format")!]!;
+  const render = RENDERERS[input.get("format")!]!();
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
   for (const dir of input.operands) {
     const verdicts = await checkCredentials(dir, options);
     failed ||= verdicts.some(({ ok, findings }) => !ok || findings.some(isAmong(fatal)));
-    await render(dir, verdicts);
+    await render.directory(dir, verdicts);
   }
+  render.end?.();
   return failed ? 1 : 0;
 }
 

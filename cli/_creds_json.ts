@@ -1,10 +1,14 @@
 /** Verdicts for programs: one JSON object per line. */
 
-import type { Verdict } from "../creds/mod.ts";
+import type { Renderer } from "./_creds_render.ts";
 
-/** Prints the verdicts of a directory. */
-export function renderJson(_dir: string, verdicts: readonly Verdict[]): void {
-  for (const { dir, endpoint, qemu, ok, message, findings } of verdicts) {
-    console.log(JSON.stringify({ dir, endpoint, qemu, ok, message, findings }));
-  }
+/** Prints each verdict as it comes. */
+export function renderJson(): Renderer {
+  return {
+    directory: (_dir, verdicts) => {
+      for (const { dir, endpoint, qemu, ok, message, findings } of verdicts) {
+        console.log(JSON.stringify({ dir, endpoint, qemu, ok, message, findings }));
+      }
+    },
+  };
 }

@@ -3,20 +3,21 @@
 import { getColorEnabled, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import type { Finding, Summary, Verdict } from "../creds/mod.ts";
 import { printable } from "./_command.ts";
+import { mergeFindings, type Renderer } from "./_creds_render.ts";
 
-/** Prints the report of a directory: what it holds, until when, and what QEMU says. */
-export async function renderText(dir: string, verdicts: readonly Verdict[]): Promise<void> {
-  const { summarizeDirectory } = await import("../creds/mod.ts");
+/** Prints what a directory holds, until when, and what QEMU says. */
+export function renderText(): Renderer {
   setColorEnabled(getColorEnabled() && Deno.stdout.isTerminal());
-  const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir))];
-  for (const same of groupBy(verdicts, (v) => `${v.endpoint} ${v.ok} ${v.message}`)) {
-    lines.push(verdictLine(same, verdicts));
-  }
-  const found = verdicts.flatMap(({ findings }) => findings);
-  for (const [finding] of groupBy(found, ({ code, file, cause }) => `${code} ${file} ${cause}`)) {
-    lines.push(...findingLines(finding!));
-  }
-  console.log(`${lines.join("\n")}\n`);
+  return {
+    async directory(dir, verdicts) {
+      const { summarizeDirectory } = await import("../creds/mod.ts");
+      const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir))];
+      const outcomes = Map.groupBy(verdicts, (v) => `${v.endpoint} ${v.ok} ${v.message}`);
+      for (const same of outcomes.values()) lines.push(verdictLine(same));
+      for (const finding of mergeFindings(verdicts)) lines.push(...findingLines(finding));
+      console.log(`${lines.join("\n")}\n`);
+    },
+  };
 }
 
 function summaryLines(summaries: readonly Summary[]): string[] {
@@ -37,15 +38,11 @@ function untilText(end: Date | undefined, name: string): string {
 
 const plural = (days: number): string => days === 1 ? "1 day" : `${days} days`;
 
-function verdictLine(same: readonly Verdict[], all: readonly Verdict[]): string {
+function verdictLine(same: readonly Verdict[]): string {
   const { endpoint, ok, message } = same[0]!;
-  const ofEndpoint = all.filter((verdict) => verdict.endpoint === endpoint);
-  const versions = same.map(({ qemu }) => qemu).join(", ");
-  const who = same.length > 1 && same.length === ofEndpoint.length
-    ? `every QEMU (${versions})`
-    : `QEMU ${versions}`;
   const outcome = ok ? green("accepted") : red("refused");
-  return `  ${endpoint}: ${outcome} by ${who}${ok ? "" : `: ${printable(message)}`}`;
+  const versions = same.map(({ qemu }) => qemu).join(", ");
+  return `  ${endpoint}: ${outcome} by QEMU ${versions}${ok ? "" : `: ${printable(message)}`}`;
 }
 
 const COLOUR = { error: red, warning: yellow, info: (text: string) => text } as const;
@@ -55,9 +52,4 @@ function findingLines({ code, severity, file, cause, mend }: Finding): string[] 
     `  ${COLOUR[severity](severity)} ${code} ${printable(file)}: ${printable(cause)}`,
     `    mend: ${mend}`,
   ];
-}
-
-/** Groups of what has the same key, in order of appearance. */
-function groupBy<T>(items: readonly T[], key: (item: T) => string): T[][] {
-  return [...Map.groupBy(items, key).values()];
 }

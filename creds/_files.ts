@@ -38,23 +38,49 @@ export function identityFile(endpoint: Endpoint, part: "cert" | "key", number?: 
   return `${endpoint}-${part}${number === undefined ? "" : `-${number}`}.pem`;
 }
 
-/** Looks a file up and reads it. */
-export function readCredentialFile(dir: string, name: string): CredentialFile {
-  const path = `${dir}/${name}`;
+/** Finds the files of a directory by name; each is looked up and read once. */
+export type FileFinder = (name: string) => CredentialFile;
+
+/** Opens a directory; it needs not exist. */
+export function openDirectory(dir: string): FileFinder {
+  const names = listNames(dir);
+  const known = new Map<string, CredentialFile>();
+  return (name) => {
+    let file = known.get(name);
+    if (file === undefined) {
+      const path = `${dir}/${name}`;
+      const isAbsent = names !== undefined && !names.has(name);
+      file = { path, state: isAbsent ? { kind: "absent" } : readState(path) };
+      known.set(name, file);
+    }
+    return file;
+  };
+}
+
+/** One listing is cheaper than a failed look-up of each file that is not there. */
+function listNames(dir: string): ReadonlySet<string> | undefined {
+  try {
+    return new Set(Array.from(Deno.readDirSync(dir), ({ name }) => name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
+  }
+}
+
+function readState(path: string): FileState {
   let mode: number | null;
   try {
     mode = Deno.statSync(path).mode;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { path, state: { kind: "absent" } };
-    return { path, state: { kind: "inaccessible", reason: kernelReason(error) } };
+    if (error instanceof Deno.errors.NotFound) return { kind: "absent" };
+    return { kind: "inaccessible", reason: kernelReason(error) };
   }
   try {
     const bytes = readFileLimited(path);
-    const state = { kind: "present", bytes, text: latin1(bytes), mode: mode ?? undefined } as const;
-    return { path, state };
+    return { kind: "present", bytes, text: latin1(bytes), mode: mode ?? undefined };
   } catch (error) {
     if (!(error instanceof BaseError)) throw error;
-    return { path, state: { kind: "unreadable", reason: error.facts.cause ?? error.message } };
+    return { kind: "unreadable", reason: error.facts.cause ?? error.message };
   }
 }
 

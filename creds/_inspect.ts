@@ -1,7 +1,8 @@
 /** All that is known of one endpoint of a directory before it is judged. */
 
 import type { Endpoint, Engine } from "../engine/mod.ts";
-import { type CredentialFile, exists, FILE, identityFile, readCredentialFile } from "./_files.ts";
+import { type CredentialFile, exists, FILE, type FileFinder, identityFile } from "./_files.ts";
+import { openDirectory } from "./_files.ts";
 import { cString, type Read, readCertificate, readCertificates, readCrls } from "./_pem.ts";
 import { type KeyState, readPrivateKey } from "./_private_key.ts";
 import type { Certificate } from "./certificate.ts";
@@ -59,16 +60,17 @@ export async function inspect(
   dir: string,
   endpoint: Endpoint,
   options: InspectOptions,
+  find: FileFinder = openDirectory(dir),
 ): Promise<Inspection> {
   const isServer = endpoint === "server";
-  const caCert = readCredentialFile(dir, FILE.caCert);
-  const caCrl = isServer ? readCredentialFile(dir, FILE.caCrl) : undefined;
+  const caCert = find(FILE.caCert);
+  const caCrl = isServer ? find(FILE.caCrl) : undefined;
   const ca = textOf(caCert);
-  const anchors = ca === undefined ? undefined : authoritiesOf(ca);
+  const anchors = ca === undefined ? undefined : readAuthorities(ca);
   const crl = caCrl && textOf(caCrl);
   const numbered: Identity[] = [];
   for (let number = 0; number < MAX_NUMBERED; number++) {
-    const identity = await readIdentity(dir, endpoint, options, number);
+    const identity = await readIdentity(find, endpoint, options, number);
     if (!exists(identity.cert) && !exists(identity.key)) break;
     numbered.push(identity);
   }
@@ -77,24 +79,24 @@ export async function inspect(
     endpoint,
     caCert,
     caCrl,
-    dhParams: isServer ? readCredentialFile(dir, FILE.dhParams) : undefined,
-    identity: await readIdentity(dir, endpoint, options),
+    dhParams: isServer ? find(FILE.dhParams) : undefined,
+    identity: await readIdentity(find, endpoint, options),
     numbered,
     anchors,
     authorities: ca === undefined ? undefined : firstAuthorities(ca, anchors),
-    crls: crl === undefined ? undefined : readCrls(crl),
+    crls: crl === undefined ? undefined : readLists(crl),
     ...(options.passwordFault === undefined ? {} : { passwordFault: options.passwordFault }),
   };
 }
 
 async function readIdentity(
-  dir: string,
+  find: FileFinder,
   endpoint: Endpoint,
   { engine, password }: InspectOptions,
   number?: number,
 ): Promise<Identity> {
-  const cert = readCredentialFile(dir, identityFile(endpoint, "cert", number));
-  const key = readCredentialFile(dir, identityFile(endpoint, "key", number));
+  const cert = find(identityFile(endpoint, "cert", number));
+  const key = find(identityFile(endpoint, "key", number));
   const text = textOf(cert);
   const keyText = textOf(key);
   const chain = text === undefined ? undefined : readCertificates(text);
@@ -116,18 +118,21 @@ function textOf({ state }: CredentialFile): string | undefined {
   return state.kind === "present" ? state.text : undefined;
 }
 
-/** The bundle of a site is the same file in each of its directories. */
-const bundles = new Map<string, Read<Certificate[]>>();
-const MAX_BUNDLES = 16;
+/** The authorities and lists of a site are the same files in each of its directories. */
+const readAuthorities = remembered(readCertificates);
+const readLists = remembered(readCrls);
 
-function authoritiesOf(text: string): Read<Certificate[]> {
-  let read = bundles.get(text);
-  if (read === undefined) {
-    read = readCertificates(text);
-    if (bundles.size >= MAX_BUNDLES) bundles.delete(bundles.keys().next().value!);
-    bundles.set(text, read);
-  }
-  return read;
+/** Remembers what the last few texts gave. */
+function remembered<T>(read: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    let value = known.get(text);
+    if (value === undefined) {
+      if (known.size >= 16) known.delete(known.keys().next().value!);
+      known.set(text, value = read(text));
+    }
+    return value;
+  };
 }
 
 function firstAuthorities(text: string, all: Read<Certificate[]> | undefined) {

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../base/mod.ts";
 import type { CredentialSpec, Endpoint, Engine } from "../engine/mod.ts";
-import { readCredentialFile } from "./_files.ts";
+import { openDirectory } from "./_files.ts";
 import { CredsError } from "./error.ts";
 import type { TlsCreds } from "./types.ts";
 
@@ -43,7 +43,7 @@ export function loadAnon(request: PskRequest): TlsCreds {
 }
 
 function readKeys({ dir, endpoint, username = "qemu" }: PskRequest): Record<string, Uint8Array> {
-  const { path: file, state } = readCredentialFile(dir, "keys.psk");
+  const { path: file, state } = openDirectory(dir)("keys.psk");
   if (state.kind === "absent" || state.kind === "inaccessible") {
     const reason = state.kind === "absent" ? "No such file or directory" : state.reason;
     throw loadError(file, `Unable to access credentials ${file}: ${reason}`);

@@ -3,8 +3,13 @@
  * verdict on a directory, and the judgement of a peer after the handshake.
  */
 
-export * from "./certificate.ts";
-export * from "./crl.ts";
+export {
+  type Algorithm,
+  type Certificate,
+  parseCertificate,
+  type PublicKeyInfo,
+} from "./certificate.ts";
+export { parseCrl, type RevocationList } from "./crl.ts";
 export { type Attribute, dnText, type Name } from "./dn.ts";
 export * from "./error.ts";
 export * from "./finding.ts";
@@ -16,10 +21,22 @@ export {
   type KeyUsage,
 } from "./extensions.ts";
 export { certificateNames, matchHostname } from "./hostname.ts";
-export * from "./ip.ts";
-export * from "./path.ts";
+export { formatIpAddress, parseIpAddress } from "./ip.ts";
+export {
+  type ChainContext,
+  type ChainFlag,
+  type ChainStatus,
+  isIssuedBy,
+  MAX_CHAIN,
+  revokedSince,
+  type SignatureCheck,
+  signatureCheck,
+  type Signed,
+  verifyChain,
+  verifyPeerChain,
+} from "./path.ts";
 export { findProfile, type Profile, PROFILES } from "./profiles.ts";
-export * from "./registry.ts";
+export { ObjectRegistry, type RegistryOptions } from "./registry.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
 export * from "./types.ts";

@@ -46,8 +46,16 @@ export interface ChainContext {
 /** Longest chain that a peer may send, as in GnuTLS. */
 export const MAX_CHAIN = 16;
 
-/** Checks signatures with an engine and remembers the answers. */
+const checks = new WeakMap<Engine, SignatureCheck>();
+
+/** Checks signatures with an engine, and remembers the answers as long as the certificates live. */
 export function signatureCheck(engine: Engine): SignatureCheck {
+  let check = checks.get(engine);
+  if (check === undefined) checks.set(engine, check = rememberedCheck(engine));
+  return check;
+}
+
+function rememberedCheck(engine: Engine): SignatureCheck {
   const known = new WeakMap<Signed, WeakMap<Certificate, boolean>>();
   return (signed, issuer) => {
     let answers = known.get(signed);

@@ -1,6 +1,6 @@
 /** The certificates of a directory in one line each: whose, for which names, until when. */
 
-import { FILE, identityFile, readCredentialFile } from "./_files.ts";
+import { FILE, type FileFinder, identityFile, openDirectory } from "./_files.ts";
 import { readCertificates, readCrls } from "./_pem.ts";
 import { certificateNames } from "./hostname.ts";
 
@@ -18,12 +18,13 @@ export interface Summary {
 
 /** Reads what can be read; damaged and missing files are left to the verdict. */
 export function summarizeDirectory(dir: string): Summary[] {
+  const find = openDirectory(dir);
   const certificates = [
     identityFile("server", "cert"),
     identityFile("client", "cert"),
     FILE.caCert,
   ].flatMap((name): Summary[] => {
-    const read = readText(dir, name, readCertificates);
+    const read = readText(find, name, readCertificates);
     return read.map((certificate) => ({
       name,
       subject: certificate.subject.text,
@@ -31,7 +32,7 @@ export function summarizeDirectory(dir: string): Summary[] {
       notAfter: certificate.notAfter,
     }));
   });
-  const lists = readText(dir, FILE.caCrl, readCrls).map(({ issuer, nextUpdate }): Summary => ({
+  const lists = readText(find, FILE.caCrl, readCrls).map(({ issuer, nextUpdate }): Summary => ({
     name: FILE.caCrl,
     subject: issuer.text,
     names: [],
@@ -41,11 +42,11 @@ export function summarizeDirectory(dir: string): Summary[] {
 }
 
 function readText<T>(
-  dir: string,
+  find: FileFinder,
   name: string,
   reader: (text: string) => { readonly ok: true; readonly value: T[] } | { readonly ok: false },
 ): T[] {
-  const { state } = readCredentialFile(dir, name);
+  const { state } = find(name);
   const read = state.kind === "present" ? reader(state.text) : undefined;
   return read?.ok ? read.value : [];
 }

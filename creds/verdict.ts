@@ -3,7 +3,7 @@
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { Endpoint, Engine } from "../engine/mod.ts";
 import { besides } from "./_beside.ts";
-import { exists, FILE, identityFile, readCredentialFile } from "./_files.ts";
+import { exists, FILE, type FileFinder, identityFile, openDirectory } from "./_files.ts";
 import { inspect, type Inspection } from "./_inspect.ts";
 import { walkDirectory } from "./_walk.ts";
 import type { Finding } from "./finding.ts";
@@ -49,19 +49,20 @@ export interface CheckOptions {
  * each endpoint and line of QEMU, with QEMU's message and everything that QEMU never gets to.
  */
 export async function checkCredentials(dir: string, options: CheckOptions): Promise<Verdict[]> {
-  const endpoints = options.endpoint ? [options.endpoint] : endpointsOf(dir);
+  const find = openDirectory(dir);
+  const endpoints = options.endpoint ? [options.endpoint] : endpointsOf(find);
   const isSignedBy = signatureCheck(options.engine);
   const verdicts: Verdict[] = [];
   for (const endpoint of endpoints) {
-    const inspection = await inspect(dir, endpoint, options);
+    const inspection = await inspect(dir, endpoint, options, find);
     verdicts.push(...judgeInspection(inspection, options, isSignedBy));
   }
   return verdicts;
 }
 
 /** The roles that a directory has files for; both for one that has none at all. */
-export function endpointsOf(dir: string): Endpoint[] {
-  const has = (name: string) => exists(readCredentialFile(dir, name));
+function endpointsOf(find: FileFinder): Endpoint[] {
+  const has = (name: string) => exists(find(name));
   const roles = (["server", "client"] as const).filter((endpoint) =>
     has(identityFile(endpoint, "cert")) || has(identityFile(endpoint, "key")) ||
     has(identityFile(endpoint, "cert", 0)) || has(identityFile(endpoint, "key", 0))
@@ -72,7 +73,7 @@ export function endpointsOf(dir: string): Endpoint[] {
 }
 
 /** Judges what was read, once for each set of rules. */
-export function judgeInspection(
+function judgeInspection(
   inspection: Inspection,
   options: CheckOptions,
   isSignedBy: SignatureCheck,
