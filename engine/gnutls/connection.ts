@@ -144,7 +144,7 @@ export class Connection implements Disposable {
         this.#renegotiating = true;
       } else if (this.#waits(code)) {
         break;
-      } else if (code === 0 || this.#isFatal(code) || ++warnings > WARNINGS) {
+      } else if (this.#isLast(code) || ++warnings > WARNINGS) {
         // The library says it once; bytes that came before it are given first.
         this.#ended = code;
         break;
@@ -222,6 +222,10 @@ export class Connection implements Disposable {
     const { ended, start, end } = this.transport;
     return code === Code.PREMATURE_TERMINATION ||
       (code === Code.UNEXPECTED_PACKET_LENGTH && ended && start === end);
+  }
+
+  #isLast(code: number): boolean {
+    return code === 0 || code === Code.REHANDSHAKE || this.#isFatal(code);
   }
 
   #isFatal(code: number): boolean {
