@@ -43,7 +43,7 @@ export function readFacts(
   const peerDn = peerChain[0] === undefined ? undefined : readDn(lib, peerChain[0]);
   return {
     version,
-    cipher: cipherName(lib, session),
+    cipher: cipherName(lib, session, version),
     ...(group === undefined ? {} : { group }),
     ...(signature === undefined ? {} : { signature }),
     peerChain,
@@ -70,34 +70,30 @@ export function verifyPeer(lib: Gnutls, session: Deno.PointerObject): PeerStatus
   };
 }
 
-function cipherName(lib: Gnutls, session: Deno.PointerObject): string {
+function cipherName(
+  lib: Gnutls,
+  session: Deno.PointerObject,
+  version: SessionFacts["version"],
+): string {
   const { call } = lib;
   const registered = call.gnutls_ciphersuite_get?.(session);
   if (registered) return readText(registered)!;
   const name = readText(call.gnutls_cipher_suite_get_name(
-    call.gnutls_kx_get(session),
+    // The suites of TLS 1.3 leave the key exchange open.
+    version === "TLS1.3" ? 0 : call.gnutls_kx_get(session),
     call.gnutls_cipher_get(session),
     call.gnutls_mac_get(session),
   ));
   return registeredName(name ?? "unknown");
 }
 
-/**
- * IANA's name of a suite from the library's own, which leaves out `WITH` and writes `SHA1`.
- *
- * @example
- * ```ts ignore
- * registeredName("TLS_ECDHE_RSA_AES_128_CBC_SHA1"); // TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA
- * ```
- */
+/** IANA's name of a suite from the library's own: `ECDHE_RSA_AES_128_CBC_SHA1`. */
 export function registeredName(name: string): string {
-  return name
-    .replace(
-      /^(TLS_(?:(?:EC)?DHE_(?:RSA|ECDSA|PSK|DSS)|RSA_PSK|RSA|PSK|DH_ANON|ECDH_ANON))_/,
-      "$1_WITH_",
-    )
+  return `TLS_${name}`
+    .replace(/^TLS_((?:EC)?DHE?_(?:RSA|ECDSA|PSK|DSS|ANON)|RSA_PSK|RSA|PSK)_/, "TLS_$1_WITH_")
     .replace("DH_ANON", "DH_anon")
-    .replace(/_SHA1$/, "_SHA");
+    .replace(/_SHA1$/, "_SHA")
+    .replace(/POLY1305$/, "$&_SHA256");
 }
 
 function readPeerChain(lib: Gnutls, session: Deno.PointerObject): Uint8Array[] {

@@ -1,5 +1,6 @@
 /** Keys that stay in a token (an HSM, a smart card, SoftHSM), named by `pkcs11:` URI (RFC 7512). */
 
+import { EngineError } from "../error.ts";
 import type { SigningKey } from "../key.ts";
 import { Code } from "./error.ts";
 import { GnutlsKey, refuse } from "./key.ts";
@@ -62,13 +63,24 @@ export class Tokens {
     const code = call.gnutls_privkey_import_url(key.pointer, arena.text(uri)!, 0);
     if (code >= 0) return new GnutlsKey(this.#lib, key);
     key[Symbol.dispose]();
-    throw refuse(this.#explain(code, pin));
+    throw this.#explain(code, pin);
   }
 
-  #explain(code: number, pin: string | undefined): string {
-    const text = this.#lib.text(code);
-    if (code !== Code.PKCS11_PIN_ERROR) return text;
-    return pin === undefined ? `${text} (no PIN was given)` : text;
+  #explain(code: number, pin: string | undefined): EngineError {
+    switch (code) {
+      case Code.PARSING_ERROR:
+        return refuse("its pkcs11: URI cannot be parsed");
+      case Code.PKCS11_PIN_ERROR:
+        return refuse(pin === undefined ? "its token wants a PIN" : "its token refuses the PIN");
+      case Code.REQUESTED_DATA_NOT_AVAILABLE:
+      case Code.PKCS11_REQUESTED_OBJECT_NOT_AVAILABLE:
+        return new EngineError("KEY", {
+          cause: "no token has it",
+          hint: "`p11tool --list-tokens` lists tokens, `p11tool --login --list-all URL` keys",
+        });
+      default:
+        return refuse(this.#lib.text(code));
+    }
   }
 
   /** Keeps a PIN for as long as its key is there; number 0 stands for none. */

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type ByteChannel, type CredentialSpec, EngineError } from "../../engine/mod.ts";
+import { registeredName } from "../../engine/gnutls/facts.ts";
 import { pair, readExactly, readToEnd } from "../support/channels.ts";
 import { gnutlsTest, makePki, openEnds, pemOf, x509Spec } from "./_gnutls.ts";
 
@@ -110,6 +111,28 @@ for (const [version, priority] of Object.entries(VERSIONS)) {
     assertEquals(ends.server.facts.clientCertificateRequested, undefined);
   });
 }
+
+Deno.test("registeredName() gives IANA's name where the library has only its own", () => {
+  // Each was seen in a session of a library that has both.
+  const rows = {
+    "AES_256_GCM_SHA384": "TLS_AES_256_GCM_SHA384",
+    "CHACHA20_POLY1305_SHA256": "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE_ECDSA_CHACHA20_POLY1305": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "ECDHE_ECDSA_AES_128_CCM_8": "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8",
+    "ECDHE_RSA_AES_256_GCM_SHA384": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "DHE_RSA_AES_128_CBC_SHA1": "TLS_DHE_RSA_WITH_AES_128_CBC_SHA",
+    "RSA_AES_128_CBC_SHA256": "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "ECDHE_PSK_AES_256_CBC_SHA384": "TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA384",
+    "DHE_PSK_AES_128_GCM_SHA256": "TLS_DHE_PSK_WITH_AES_128_GCM_SHA256",
+    "RSA_PSK_AES_128_GCM_SHA256": "TLS_RSA_PSK_WITH_AES_128_GCM_SHA256",
+    "PSK_AES_256_CBC_SHA1": "TLS_PSK_WITH_AES_256_CBC_SHA",
+    "DH_ANON_AES_256_CBC_SHA256": "TLS_DH_anon_WITH_AES_256_CBC_SHA256",
+    "ECDH_ANON_AES_256_CBC_SHA1": "TLS_ECDH_anon_WITH_AES_256_CBC_SHA",
+  };
+  for (const [name, registered] of Object.entries(rows)) {
+    assertEquals(registeredName(name), registered);
+  }
+});
 
 gnutlsTest("facts outlive the session; its judgement does not", async (engine) => {
   const { ca, spec } = await makePki();
