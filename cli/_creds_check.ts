@@ -4,8 +4,21 @@ import type { Finding, Profile } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { parseDuration } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
-import { RENDERERS } from "./_creds_render.ts";
+import { renderGithub } from "./_creds_github.ts";
+import { renderJson } from "./_creds_json.ts";
+import { renderJunit } from "./_creds_junit.ts";
+import type { Renderer } from "./_creds_render.ts";
+import { renderSarif } from "./_creds_sarif.ts";
+import { renderText } from "./_creds_text.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+
+const RENDERERS: Readonly<Record<string, () => Renderer>> = {
+  text: renderText,
+  json: renderJson,
+  junit: renderJunit,
+  sarif: renderSarif,
+  github: renderGithub,
+};
 
 /** The command. */
 export const credsCheck: Command = {

@@ -1,11 +1,6 @@
-/** How verdicts are shown: what each format does at the start, for a directory, and at the end. */
+/** What every format of verdicts has. */
 
 import type { Finding, Verdict } from "../creds/mod.ts";
-import { renderGithub } from "./_creds_github.ts";
-import { renderJson } from "./_creds_json.ts";
-import { renderJunit } from "./_creds_junit.ts";
-import { renderSarif } from "./_creds_sarif.ts";
-import { renderText } from "./_creds_text.ts";
 
 /** A format. */
 export interface Renderer {
@@ -14,15 +9,6 @@ export interface Renderer {
   /** Shows what can only be known at the end. */
   end?(): void;
 }
-
-/** Makes a renderer. */
-export const RENDERERS: Readonly<Record<string, () => Renderer>> = {
-  text: renderText,
-  json: renderJson,
-  junit: renderJunit,
-  sarif: renderSarif,
-  github: renderGithub,
-};
 
 /** A finding with the lines of QEMU and the endpoints that it holds for. */
 export interface MergedFinding extends Finding {

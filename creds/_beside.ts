@@ -44,6 +44,7 @@ interface Beside {
 type Look = (beside: Beside, leaf: Certificate | undefined) => Iterable<Finding>;
 
 const LOOKS: readonly Look[] = [
+  peers,
   names,
   subject,
   expiry,
@@ -54,6 +55,20 @@ const LOOKS: readonly Look[] = [
   bundle,
   lists,
 ];
+
+function* peers({ inspection: { caCert, endpoint }, options }: Beside): Iterable<Finding> {
+  if (options.verifyPeer) return;
+  yield {
+    code: "PEER_NOT_VERIFIED",
+    severity: "info",
+    file: caCert.path,
+    message: "",
+    cause: endpoint === "server"
+      ? "with verify-peer=off anybody may connect, and tls-authz is not asked either"
+      : "with verify-peer=off anybody may be the server: neither authority nor name is looked at",
+    mend: "verify-peer=on",
+  };
+}
 
 function* names({ inspection, options, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
   if (leaf === undefined || inspection.endpoint === "client") return;
@@ -96,7 +111,9 @@ function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
     yield* soon(beside, "CA_EXPIRES_SOON", caCert, authority.notAfter, nameOf(authority), mend);
   }
   for (const list of crls?.ok ? crls.value : []) {
-    if (list.nextUpdate === undefined || caCrl === undefined) continue;
+    if (list.nextUpdate === undefined || caCrl === undefined || !beside.options.verifyPeer) {
+      continue;
+    }
     if (list.nextUpdate < beside.chain.now) {
       yield crlExpired(caCrl, list.nextUpdate, mending);
     } else {yield* soon(
@@ -225,7 +242,7 @@ function* pair({ inspection, profile, mending }: Beside): Iterable<Finding> {
     file: there.path,
     message: "",
     cause:
-      `${missing.path} is missing: QEMU before 10.2 goes without a client certificate and says nothing`,
+      `without ${missing.path} QEMU before 10.2 goes without a client certificate and says nothing`,
     mend: reissue(mending),
   };
 }
@@ -245,7 +262,8 @@ function* bundle({ inspection, profile }: Beside): Iterable<Finding> {
 }
 
 /** QEMU takes a list of anybody; the authority's signature is what makes it one. */
-function* lists({ inspection, chain }: Beside): Iterable<Finding> {
+function* lists({ inspection, chain, options }: Beside): Iterable<Finding> {
+  if (!options.verifyPeer) return;
   const { crls, anchors, caCrl } = inspection;
   const authorities = anchors?.ok ? anchors.value : [];
   for (const list of crls?.ok ? crls.value : []) {

@@ -16,7 +16,7 @@ export type FileState =
   /** It cannot be looked up; the kernel's words. */
   | { readonly kind: "inaccessible"; readonly reason: string }
   /** It is there and cannot be read. */
-  | { readonly kind: "unreadable"; readonly reason: string }
+  | { readonly kind: "unreadable"; readonly reason: string; readonly isDirectory: boolean }
   | {
     readonly kind: "present";
     readonly bytes: Uint8Array;
@@ -68,19 +68,20 @@ function listNames(dir: string): ReadonlySet<string> | undefined {
 }
 
 function readState(path: string): FileState {
-  let mode: number | null;
+  let info: Deno.FileInfo;
   try {
-    mode = Deno.statSync(path).mode;
+    info = Deno.statSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { kind: "absent" };
     return { kind: "inaccessible", reason: kernelReason(error) };
   }
   try {
     const bytes = readFileLimited(path);
-    return { kind: "present", bytes, text: latin1(bytes), mode: mode ?? undefined };
+    return { kind: "present", bytes, text: latin1(bytes), mode: info.mode ?? undefined };
   } catch (error) {
     if (!(error instanceof BaseError)) throw error;
-    return { kind: "unreadable", reason: error.facts.cause ?? error.message };
+    const reason = error.facts.cause ?? error.message;
+    return { kind: "unreadable", reason, isDirectory: info.isDirectory };
   }
 }
 

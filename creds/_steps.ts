@@ -81,6 +81,16 @@ export function inaccessible(file: CredentialFile, reason: string, mending: Mend
   );
 }
 
+/** A file that QEMU itself fails to read, in the words of GLib, quotation marks included. */
+export function notRead({ path, state }: CredentialFile, before: string): Finding | undefined {
+  if (state.kind !== "unreadable") return undefined;
+  const reason = state.isDirectory
+    ? `Error reading file “${path}”: Is a directory`
+    : `Failed to open file “${path}”: Permission denied`;
+  const message = before === "" ? reason : `${before} ${path}: ${reason}`;
+  return refusal("FILE_NOT_READABLE", path, message, state.reason, `ls -ld ${quote(path)}`);
+}
+
 /** The kernel's words for a file that is not there. */
 export const MISSING = "No such file or directory";
 
@@ -187,6 +197,8 @@ export function* loadCrl({ inspection: { caCrl, crls } }: Walk): Iterable<Findin
 
 /** Loads Diffie-Hellman parameters, which no session needs any more but a wrong file spoils. */
 export function* loadDhParams({ inspection: { dhParams } }: Walk): Iterable<Finding> {
+  const unread = dhParams && notRead(dhParams, "");
+  if (unread !== undefined) yield unread;
   if (dhParams?.state.kind !== "present") return;
   const block = readBlock(dhParams.state.text, "DH PARAMETERS");
   if (block.ok && isDhParams(block.value)) return;

@@ -14,6 +14,7 @@ import {
   MISMATCH,
   MISSING,
   noPassphrase,
+  notRead,
   refusal,
   type Step,
   USE_SECRET,
@@ -37,6 +38,7 @@ export const newSteps: readonly Step[] = [
 function* loadAuthorities({ inspection: { caCert, anchors }, mending }: Walk): Iterable<Finding> {
   const reason = accessReason(caCert, true);
   if (reason !== undefined) yield inaccessible(caCert, reason, mending);
+  else yield* directoryInstead(caCert, "Cannot load CA cert list");
   if (anchors?.ok === false) {
     yield refusal(
       "CA_DAMAGED",
@@ -68,6 +70,7 @@ function* loadIdentity(identity: Identity, { inspection, mending }: Walk): Itera
   for (const file of [cert, key]) {
     const reason = accessReason(file, false);
     if (reason !== undefined) yield inaccessible(file, reason, mending);
+    else yield* directoryInstead(file, file === cert ? "Cannot load CA cert list" : KEY_UNREAD);
   }
   if (exists(cert) !== exists(key)) {
     const [there, missing] = exists(cert) ? [cert, key] : [key, cert];
@@ -192,9 +195,15 @@ function circle({ path }: CredentialFile, authority: Certificate): Finding {
   );
 }
 
+const KEY_UNREAD = "Cannot load private key";
+
+function* directoryInstead(file: CredentialFile, before: string): Iterable<Finding> {
+  if (file.state.kind === "unreadable" && file.state.isDirectory) yield notRead(file, before)!;
+}
+
 /** QEMU from 10.2 on looks whether it may read a file, not only whether it is there. */
 function accessReason({ state }: CredentialFile, isRequired: boolean): string | undefined {
   if (state.kind === "inaccessible") return state.reason;
-  if (state.kind === "unreadable") return "Permission denied";
+  if (state.kind === "unreadable" && !state.isDirectory) return "Permission denied";
   return state.kind === "absent" && isRequired ? MISSING : undefined;
 }

@@ -16,6 +16,7 @@ import {
   MISMATCH,
   MISSING,
   noPassphrase,
+  notRead,
   refusal,
   type Step,
   USE_SECRET,
@@ -58,6 +59,7 @@ function filesInOrder(inspection: Inspection): [CredentialFile, boolean][] {
 }
 
 function* importLeaf({ inspection: { endpoint, identity }, mending }: Walk): Iterable<Finding> {
+  yield* directoryInstead(identity.cert);
   if (identity.leaf?.ok !== false) return;
   const { path } = identity.cert;
   const { reason } = identity.leaf;
@@ -73,6 +75,7 @@ function* importLeaf({ inspection: { endpoint, identity }, mending }: Walk): Ite
 function* importAuthorities(
   { inspection: { caCert, authorities }, mending }: Walk,
 ): Iterable<Finding> {
+  yield* directoryInstead(caCert);
   if (authorities?.ok !== false) return;
   yield refusal(
     "CA_DAMAGED",
@@ -81,6 +84,12 @@ function* importAuthorities(
     `a certificate in it cannot be read: ${authorities.reason}`,
     copyAuthority(mending),
   );
+}
+
+/** What may not be read is skipped by the check, but a directory may be. */
+function* directoryInstead(file: CredentialFile): Iterable<Finding> {
+  if (file.state.kind !== "unreadable" || !file.state.isDirectory) return;
+  yield notRead(file, "Cannot load CA cert list")!;
 }
 
 function* judgeLeaf(walk: Walk): Iterable<Finding> {

@@ -3,7 +3,8 @@
 import type { Clock } from "../base/mod.ts";
 import type { CredentialSpec, Endpoint, Engine } from "../engine/mod.ts";
 import { type CredentialFile, exists } from "./_files.ts";
-import { inspect, type Inspection } from "./_inspect.ts";
+import { type Identity, inspect, type Inspection } from "./_inspect.ts";
+import { isUnseenMismatch, MISMATCH } from "./_steps.ts";
 import { walkDirectory } from "./_walk.ts";
 import { CredsError } from "./error.ts";
 import { signatureCheck } from "./path.ts";
@@ -44,6 +45,7 @@ export async function loadX509(request: X509Request): Promise<TlsCreds> {
     const { file, message, cause, mend } = refusal;
     throw new CredsError("LOAD", { file, text: message, cause, hint: [cause, mend] });
   }
+  refuseUnseenMismatch(inspection.identity);
   const credentials = engine.credentials(specOf(inspection, request));
   return {
     id,
@@ -59,6 +61,14 @@ export async function loadX509(request: X509Request): Promise<TlsCreds> {
     clock,
     [Symbol.dispose]: () => credentials[Symbol.dispose](),
   };
+}
+
+/** QEMU would start with such a pair and fail in each handshake; better say it now. */
+function refuseUnseenMismatch(identity: Identity): void {
+  if (!isUnseenMismatch(identity)) return;
+  const { cert, key } = identity;
+  const text = `Cannot load certificate '${cert.path}' & key '${key.path}': ${MISMATCH}`;
+  throw new CredsError("LOAD", { file: key.path, text });
 }
 
 function specOf(inspection: Inspection, { endpoint, password, priority, profile }: X509Request) {
