@@ -8,7 +8,7 @@ import type { Certificate } from "./certificate.ts";
 import type { Finding, Severity } from "./finding.ts";
 import { certificateNames, matchHostname } from "./hostname.ts";
 import { parseIpAddress } from "./ip.ts";
-import { type ChainContext, revokedSince, sameBytes } from "./path.ts";
+import { type ChainContext, isIssuedBy, revokedSince, sameBytes } from "./path.ts";
 import type { Profile } from "./profiles.ts";
 import { day, isForPurpose, nameOf } from "./rules.ts";
 
@@ -50,6 +50,7 @@ const LOOKS: readonly Look[] = [
   expiry,
   revocation,
   usage,
+  signature,
   keyFile,
   pair,
   bundle,
@@ -261,6 +262,23 @@ function* bundle({ inspection, profile }: Beside): Iterable<Finding> {
   };
 }
 
+/** What the engine at hand cannot check is taken for good, and said. */
+function* signature({ inspection, chain }: Beside, leaf?: Certificate): Iterable<Finding> {
+  const authorities = inspection.anchors?.ok ? inspection.anchors.value : [];
+  const issuer = leaf && authorities.find((authority) => isIssuedBy(leaf, authority));
+  if (leaf === undefined || issuer === undefined) return;
+  if (chain.isSignedBy(leaf, issuer) !== undefined) return;
+  yield {
+    code: "SIGNATURE_NOT_CHECKED",
+    severity: "info",
+    file: inspection.identity.cert.path,
+    message: "",
+    cause:
+      `its signature is of an algorithm (${leaf.signatureAlgorithm.oid}) that is not checked here`,
+    mend: "VIRTCREDS_ENGINE=gnutls checks all that QEMU checks",
+  };
+}
+
 /** QEMU takes a list of anybody; the authority's signature is what makes it one. */
 function* lists({ inspection, chain, options }: Beside): Iterable<Finding> {
   if (!options.verifyPeer) return;
@@ -268,7 +286,8 @@ function* lists({ inspection, chain, options }: Beside): Iterable<Finding> {
   const authorities = anchors?.ok ? anchors.value : [];
   for (const list of crls?.ok ? crls.value : []) {
     const isKnown = authorities.some((authority) =>
-      sameBytes(list.issuer.raw, authority.subject.raw) && chain.isSignedBy(list, authority)
+      sameBytes(list.issuer.raw, authority.subject.raw) &&
+      (chain.isSignedBy(list, authority) ?? true)
     );
     if (isKnown || caCrl === undefined) continue;
     yield {

@@ -44,7 +44,11 @@ export async function readPrivateKey(
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     if (isEncrypted) return bad(NOT_DECRYPTED);
-    return { kind: "unknown", cause: error.facts.cause ?? error.message };
+    const cause = error.facts.cause ?? error.message;
+    // What GnuTLS itself says ends with a full stop, and QEMU says the same.
+    return engine.name === "gnutls" && cause.endsWith(".")
+      ? bad(cause)
+      : { kind: "unknown", cause };
   }
 }
 

