@@ -20,6 +20,18 @@ declare module "@std/cli" {
   export function parseArgs(args: readonly string[], options?: ParseOptions): ParsedArgs;
 }
 
+declare module "@std/csv" {
+  /** Without `columns` or `skipFirstRow` each record is a list of its fields. */
+  export function parse(
+    text: string,
+    options?: { readonly separator?: string; readonly trimLeadingSpace?: boolean },
+  ): string[][];
+}
+
+declare module "@std/yaml" {
+  export function parse(text: string): unknown;
+}
+
 declare module "@std/fmt/colors" {
   export function bold(text: string): string;
   export function dim(text: string): string;
