@@ -1,24 +1,19 @@
 /** What QEMU does not look at when it loads credentials, but somebody will stumble over. */
 
-import { type CredentialFile, exists } from "./_files.ts";
+import { exists } from "./_files.ts";
+import { expiry, lists, revocation } from "./_beside_dates.ts";
 import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
-import { type MendContext, quote, reissue, reissueFor } from "./_mend.ts";
+import type { Beside, BesideOptions, Look } from "./_look.ts";
+import { quote, reissue, reissueFor } from "./_mend.ts";
 import { isUnseenMismatch } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding, Severity } from "./finding.ts";
 import { certificateNames, matchHostname } from "./hostname.ts";
 import { parseIpAddress } from "./ip.ts";
-import { type ChainContext, isIssuedBy, revokedSince, sameBytes } from "./path.ts";
+import type { ChainContext } from "./path.ts";
 import type { Profile } from "./profiles.ts";
-import { day, isForPurpose, nameOf } from "./rules.ts";
-
-/** What is looked for. */
-export interface BesideOptions {
-  readonly hostnames: readonly string[];
-  /** ms. */
-  readonly expiresIn: number;
-  readonly verifyPeer: boolean;
-}
+import { isForPurpose } from "./rules.ts";
+import { isIssuedBy } from "./signature.ts";
 
 /** All findings beside QEMU's own. */
 export function* besides(
@@ -32,16 +27,6 @@ export function* besides(
   const beside: Beside = { inspection, profile, chain, options, mending: { dir, endpoint, leaf } };
   for (const look of LOOKS) yield* look(beside, leaf);
 }
-
-interface Beside {
-  readonly inspection: Inspection;
-  readonly profile: Profile;
-  readonly chain: ChainContext;
-  readonly options: BesideOptions;
-  readonly mending: MendContext;
-}
-
-type Look = (beside: Beside, leaf: Certificate | undefined) => Iterable<Finding>;
 
 const LOOKS: readonly Look[] = [
   peers,
@@ -102,75 +87,6 @@ function* subject({ inspection, mending }: Beside, leaf?: Certificate): Iterable
   };
 }
 
-function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
-  const { inspection: { identity, caCert, caCrl, anchors, crls }, mending } = beside;
-  if (leaf !== undefined) {
-    yield* soon(beside, "CERT_EXPIRES_SOON", identity.cert, leaf.notAfter, "it", reissue(mending));
-  }
-  for (const authority of anchors?.ok ? anchors.value : []) {
-    const mend = "deno task ca init --dir pki-new; have hosts trust both before the old one ends";
-    yield* soon(beside, "CA_EXPIRES_SOON", caCert, authority.notAfter, nameOf(authority), mend);
-  }
-  for (const list of crls?.ok ? crls.value : []) {
-    if (list.nextUpdate === undefined || caCrl === undefined || !beside.options.verifyPeer) {
-      continue;
-    }
-    if (list.nextUpdate < beside.chain.now) {
-      yield crlExpired(caCrl, list.nextUpdate, mending);
-    } else {yield* soon(
-        beside,
-        "CRL_EXPIRES_SOON",
-        caCrl,
-        list.nextUpdate,
-        "the list",
-        reissue(mending),
-      );}
-  }
-}
-
-function* soon(
-  { chain: { now }, options }: Beside,
-  code: string,
-  file: CredentialFile,
-  end: Date,
-  what: string,
-  mend: string,
-): Iterable<Finding> {
-  const left = end.getTime() - now.getTime();
-  if (left < 0 || left >= options.expiresIn) return;
-  const days = Math.ceil(left / 86_400_000);
-  const cause = `${what} expires on ${day(end)}, in ${days === 1 ? "1 day" : `${days} days`}`;
-  yield { code, severity: "warning", file: file.path, message: "", cause, mend };
-}
-
-function crlExpired(file: CredentialFile, end: Date, mending: MendContext): Finding {
-  return {
-    code: "CRL_EXPIRED",
-    severity: "warning",
-    file: file.path,
-    message: "",
-    cause: `the next list was due on ${
-      day(end)
-    }; QEMU goes on using this one and misses later revocations`,
-    mend: reissue(mending),
-  };
-}
-
-/** QEMU does not hold its own certificate against the list; its peers do, when they are servers. */
-function* revocation({ inspection, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
-  const { crls, identity, endpoint } = inspection;
-  const since = leaf && revokedSince(leaf, crls?.ok ? crls.value : []);
-  if (since === undefined) return;
-  yield {
-    code: "CERT_REVOKED",
-    severity: endpoint === "client" ? "error" : "warning",
-    file: identity.cert.path,
-    message: "",
-    cause: `it was revoked on ${day(since)}`,
-    mend: reissue(mending),
-  };
-}
-
 /** What is not critical passes QEMU's check, but TLS itself looks at the key usage. */
 function* usage({ inspection, mending }: Beside, leaf?: Certificate): Iterable<Finding> {
   if (leaf === undefined) return;
@@ -205,9 +121,7 @@ function* keyFile({ inspection: { identity }, mending }: Beside): Iterable<Findi
       severity: "warning",
       file: key.path,
       message: "",
-      cause: `its mode ${
-        (mode & 0o777).toString(8).padStart(4, "0")
-      } lets every user of this machine have it`,
+      cause: `every user of this machine has access to it (mode ${octal(mode)})`,
       mend: `chmod o= ${quote(key.path)}`,
     };
   }
@@ -232,6 +146,8 @@ function* keyFile({ inspection: { identity }, mending }: Beside): Iterable<Findi
     };
   }
 }
+
+const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, "0");
 
 function* pair({ inspection, profile, mending }: Beside): Iterable<Finding> {
   const { identity: { cert, key }, endpoint } = inspection;
@@ -277,27 +193,4 @@ function* signature({ inspection, chain }: Beside, leaf?: Certificate): Iterable
       `its signature is of an algorithm (${leaf.signatureAlgorithm.oid}) that is not checked here`,
     mend: "VIRTCREDS_ENGINE=gnutls checks all that QEMU checks",
   };
-}
-
-/** QEMU takes a list of anybody; the authority's signature is what makes it one. */
-function* lists({ inspection, chain, options }: Beside): Iterable<Finding> {
-  if (!options.verifyPeer) return;
-  const { crls, anchors, caCrl } = inspection;
-  const authorities = anchors?.ok ? anchors.value : [];
-  for (const list of crls?.ok ? crls.value : []) {
-    const isKnown = authorities.some((authority) =>
-      sameBytes(list.issuer.raw, authority.subject.raw) &&
-      (chain.isSignedBy(list, authority) ?? true)
-    );
-    if (isKnown || caCrl === undefined) continue;
-    yield {
-      code: "CRL_NOT_SIGNED",
-      severity: "warning",
-      file: caCrl.path,
-      message: "",
-      cause:
-        `no certificate in ca-cert.pem signed the list of ${list.issuer.text}; QEMU uses it all the same`,
-      mend: `openssl crl -in ${quote(caCrl.path)} -CAfile ${quote(inspection.caCert.path)} -noout`,
-    };
-  }
 }

@@ -7,10 +7,10 @@ import { copyAuthority, type MendContext, newAuthority, quote, reissue } from ".
 import { readBlock } from "./_pem.ts";
 import { type Certificate, parsePublicKey } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
-import { type ChainContext, type ChainFlag, type ChainStatus, sameBytes } from "./path.ts";
-import { verifyChain } from "./path.ts";
+import { type ChainContext, type ChainFlag, type ChainStatus, verifyChain } from "./path.ts";
 import type { Profile } from "./profiles.ts";
 import { RULES, type Subject } from "./rules.ts";
+import { sameBytes } from "./signature.ts";
 
 /** What a step works with. */
 export interface Walk {
@@ -115,12 +115,14 @@ export function* checkChain(
     file,
     `Our own certificate ${file} failed validation against ${caFile}: ${reason}`,
     chainCause(walk, status, code),
-    code === "CHAIN_NO_ISSUER"
-      ? copyAuthority(mending)
-      : code === "CHAIN_INSECURE"
-      ? reissue(mending)
-      : newAuthority(mending),
+    chainMend(status, code, mending),
   );
+}
+
+function chainMend({ causes }: ChainStatus, code: string, mending: MendContext): string {
+  if (code === "CHAIN_NO_ISSUER") return copyAuthority(mending);
+  const isAuthoritysFault = code === "CHAIN_NOT_TRUSTED" && causes[0]!.includes("its issuer");
+  return isAuthoritysFault ? newAuthority(mending) : reissue(mending);
 }
 
 /** QEMU names one reason: of several the last in its own order. */

@@ -22,8 +22,8 @@ import {
 } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
-import { isIssuedBy } from "./path.ts";
-import { nameOf } from "./rules.ts";
+import { isIssuedBy } from "./signature.ts";
+import { nameOf } from "./_words.ts";
 
 /** In QEMU's order. */
 export const newSteps: readonly Step[] = [

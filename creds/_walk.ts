@@ -25,11 +25,17 @@ export function walkDirectory(
   for (const step of profile.logic === "old" ? oldSteps : newSteps) {
     if (step.isSanityCheck && !sanityCheck) continue;
     for (const finding of step.run(walk)) {
-      // A damaged file is met more than once on the way; QEMU's first words of it count.
-      if (!found.some(({ code, file }) => code === finding.code && file === finding.file)) {
+      if (!found.some((known) => isSame(known, finding))) {
         found.push(finding);
       }
     }
   }
   return found;
 }
+
+/** A damaged file is met more than once on the way, in other words; QEMU's first ones count. */
+function isSame(a: Finding, b: Finding): boolean {
+  return a.code === b.code && a.file === b.file && (a.cause === b.cause || FILES.includes(a.code));
+}
+
+const FILES = ["CERT_DAMAGED", "CA_DAMAGED", "FILE_NOT_READABLE"];

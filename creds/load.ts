@@ -7,7 +7,7 @@ import { type Identity, inspect, type Inspection } from "./_inspect.ts";
 import { isUnseenMismatch, MISMATCH } from "./_steps.ts";
 import { walkDirectory } from "./_walk.ts";
 import { CredsError } from "./error.ts";
-import { signatureCheck } from "./path.ts";
+import { signatureCheck } from "./signature.ts";
 import { DEFAULT_PROFILE, type Profile } from "./profiles.ts";
 import type { TlsCreds } from "./types.ts";
 

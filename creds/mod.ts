@@ -26,15 +26,12 @@ export {
   type ChainContext,
   type ChainFlag,
   type ChainStatus,
-  isIssuedBy,
   MAX_CHAIN,
   revokedSince,
-  type SignatureCheck,
-  signatureCheck,
-  type Signed,
   verifyChain,
   verifyPeerChain,
 } from "./path.ts";
+export { isIssuedBy, type SignatureCheck, signatureCheck, type Signed } from "./signature.ts";
 export { findProfile, type Profile, PROFILES } from "./profiles.ts";
 export { ObjectRegistry, type RegistryOptions } from "./registry.ts";
 export * from "./session.ts";

@@ -4,79 +4,26 @@
  * intermediate may be an anchor; nothing above an anchor is looked at but its own dates.
  */
 
-import type { Engine } from "../engine/mod.ts";
-import { EngineError } from "../engine/mod.ts";
+import {
+  type ChainContext,
+  type ChainFlag,
+  type ChainStatus,
+  checkDates,
+  checkLink,
+  checkStrength,
+  type PathState,
+  Report,
+} from "./_link.ts";
+import { day, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { revocation, type RevocationList } from "./crl.ts";
 import type { Name } from "./dn.ts";
-import { OID } from "./extensions.ts";
-import { violatesNameConstraints } from "./name_constraints.ts";
+import { isIssuedBy, sameBytes, sameKey } from "./signature.ts";
 
-/** What is wrong with a chain, in GnuTLS's terms (`GNUTLS_CERT_*`). */
-export type ChainFlag =
-  | "invalid"
-  | "signerNotFound"
-  | "revoked"
-  | "insecureAlgorithm"
-  | "expired"
-  | "notActivated";
-
-/** The outcome of a validation: no flag is success. */
-export interface ChainStatus {
-  readonly flags: ReadonlySet<ChainFlag>;
-  /** Why, in our words, most telling first. */
-  readonly causes: readonly string[];
-}
-
-/** What carries a signature: a certificate or a CRL. */
-export type Signed = Pick<Certificate, "tbs" | "signature" | "signatureAlgorithm">;
-
-/** Tells whether a signature is an issuer's; `undefined` for an algorithm the engine has not. */
-export type SignatureCheck = (signed: Signed, issuer: Certificate) => boolean | undefined;
-
-/** What a validation works with. */
-export interface ChainContext {
-  readonly now: Date;
-  /** Whether the signature on a certificate or CRL is the issuer's. */
-  readonly isSignedBy: SignatureCheck;
-  /**
-   * Take signatures for good that the engine cannot check; never for a peer, but right where the
-   * question is what QEMU will say, whose GnuTLS can.
-   */
-  readonly trustsUnchecked?: boolean;
-  /** Smallest RSA key in bits that counts as secure; any when absent. */
-  readonly minRsaBits?: number;
-}
+export type { ChainContext, ChainFlag, ChainStatus } from "./_link.ts";
 
 /** Longest chain that a peer may send, as in GnuTLS. */
 export const MAX_CHAIN = 16;
-
-const checks = new WeakMap<Engine, SignatureCheck>();
-
-/** Checks signatures with an engine, and remembers the answers as long as the certificates live. */
-export function signatureCheck(engine: Engine): SignatureCheck {
-  let check = checks.get(engine);
-  if (check === undefined) checks.set(engine, check = rememberedCheck(engine));
-  return check;
-}
-
-function rememberedCheck(engine: Engine): SignatureCheck {
-  const known = new WeakMap<Signed, WeakMap<Certificate, boolean | undefined>>();
-  return (signed, issuer) => {
-    let answers = known.get(signed);
-    if (answers === undefined) known.set(signed, answers = new WeakMap());
-    if (!answers.has(issuer)) answers.set(issuer, checkSignature(engine, signed, issuer));
-    return answers.get(issuer);
-  };
-}
-
-/** Whether the names and the key identifiers say that one certificate issued the other. */
-export function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
-  if (!sameBytes(certificate.issuer.raw, issuer.subject.raw)) return false;
-  const wanted = certificate.authorityKeyId?.id;
-  const given = issuer.subjectKeyId?.id;
-  return wanted === undefined || given === undefined || sameBytes(wanted, given);
-}
 
 /** Validates a chain, leaf first, against trust anchors. */
 export function verifyChain(
@@ -141,7 +88,7 @@ function checkRevocation(
   for (const certificate of chain) {
     const since = revokedSince(certificate, crls);
     if (since === undefined) continue;
-    report.add("revoked", `${subject(certificate)} was revoked on ${day(since)}`);
+    report.add("revoked", `${nameOf(certificate)} was revoked on ${day(since)}`);
   }
   return report;
 }
@@ -157,94 +104,6 @@ export function revokedSince(
     undefined,
   );
   return newest && revocation(newest, certificate.serial);
-}
-
-interface PathState {
-  /** Certificates that may still follow below, by the path lengths seen. */
-  remaining: number;
-  readonly issuers: Certificate[];
-}
-
-class Report implements ChainStatus {
-  readonly flags = new Set<ChainFlag>();
-  readonly causes: string[] = [];
-  add(flag: ChainFlag, cause: string): void {
-    this.flags.add("invalid").add(flag);
-    this.causes.push(cause);
-  }
-}
-
-function checkLink(
-  certificate: Certificate,
-  candidates: readonly Certificate[],
-  isLeaf: boolean,
-  path: PathState,
-  context: ChainContext,
-  report: Report,
-): void {
-  if (path.remaining <= 0) {
-    return report.add(
-      "invalid",
-      `the path length of an authority does not allow ${subject(certificate)}`,
-    );
-  }
-  path.remaining--;
-  const issuer = findIssuer(certificate, candidates, context.now);
-  if (issuer === undefined) {
-    report.add("signerNotFound", `its issuer ${certificate.issuer.text} is not there`);
-  } else {
-    checkIssuer(certificate, issuer, path, context, report);
-    path.issuers.push(issuer);
-    const violation = isLeaf ? violatesNameConstraints(certificate, path.issuers) : undefined;
-    if (violation !== undefined) report.add("invalid", violation);
-    checkExtensions(issuer, report);
-    checkStrength(issuer, context, report);
-    checkDates(issuer, context.now, report);
-  }
-  if (isLeaf) checkExtensions(certificate, report);
-  checkStrength(certificate, context, report);
-  checkDates(certificate, context.now, report);
-  if (INSECURE[certificate.signatureAlgorithm.oid] && !isIssuedBy(certificate, certificate)) {
-    const name = INSECURE[certificate.signatureAlgorithm.oid];
-    report.add("insecureAlgorithm", `${subject(certificate)} is signed with ${name}`);
-  }
-}
-
-function checkIssuer(
-  certificate: Certificate,
-  issuer: Certificate,
-  path: PathState,
-  context: ChainContext,
-  report: Report,
-): void {
-  const constraints = issuer.basicConstraints;
-  if (issuer.version > 1 && !sameBytes(certificate.raw, issuer.raw)) {
-    // A root older than basicConstraints passes for an authority.
-    const isOldRoot = constraints === undefined &&
-      !issuer.malformed.includes(OID.basicConstraints) &&
-      isIssuedBy(issuer, issuer) && path.issuers.length === 0;
-    if (!constraints?.ca && !isOldRoot) {
-      report.add("invalid", `its issuer ${issuer.subject.text} is no certificate authority`);
-    }
-    if (constraints?.ca && constraints.pathLength !== undefined) {
-      path.remaining = Math.min(path.remaining, constraints.pathLength);
-    }
-  }
-  const isUsageBad = issuer.malformed.includes(OID.keyUsage) ||
-    issuer.keyUsage?.usages.includes("keyCertSign") === false;
-  if (issuer.version > 1 && isUsageBad) {
-    report.add("invalid", `the key usage of its issuer ${issuer.subject.text} lacks keyCertSign`);
-  }
-  const isSigned = context.isSignedBy(certificate, issuer) ?? context.trustsUnchecked ?? false;
-  if (!isSigned) {
-    report.add("invalid", `the signature on it is not the one of ${issuer.subject.text}`);
-  }
-}
-
-/** The first issuer by name, or the last of them that is within its dates. */
-function findIssuer(certificate: Certificate, candidates: readonly Certificate[], now: Date) {
-  const issuers = candidates.filter((candidate) => isIssuedBy(certificate, candidate));
-  return issuers.findLast((c, i) => i > 0 && now < c.notAfter && now >= c.notBefore) ?? issuers[0];
 }
 
 /**
@@ -274,89 +133,3 @@ function takeRun(rest: Certificate[]): Certificate[] {
   }
   return run;
 }
-
-function checkDates(certificate: Certificate, now: Date, report: Report): void {
-  const { notBefore, notAfter } = certificate;
-  const seconds = Math.floor(now.getTime() / 1000) * 1000;
-  if (seconds < notBefore.getTime()) {
-    report.add("notActivated", `${subject(certificate)} is not valid before ${day(notBefore)}`);
-  } else if (seconds > notAfter.getTime()) {
-    report.add("expired", `${subject(certificate)} expired on ${day(notAfter)}`);
-  }
-}
-
-function checkStrength(certificate: Certificate, context: ChainContext, report: Report): void {
-  const { bits } = certificate.publicKey;
-  if (bits !== undefined && bits < (context.minRsaBits ?? 0)) {
-    report.add("insecureAlgorithm", `${subject(certificate)} has a key of ${bits} bits`);
-  }
-}
-
-function checkExtensions(certificate: Certificate, report: Report): void {
-  for (const { oid, critical } of certificate.extensions) {
-    if (critical && !UNDERSTOOD.has(oid)) {
-      report.add("invalid", `${subject(certificate)} has an unknown critical extension ${oid}`);
-    }
-  }
-}
-
-/** Extensions that GnuTLS takes when they are critical. */
-const UNDERSTOOD: ReadonlySet<string> = new Set([
-  OID.subjectKeyIdentifier,
-  OID.keyUsage,
-  OID.subjectAltName,
-  OID.issuerAltName,
-  OID.basicConstraints,
-  OID.nameConstraints,
-  "2.5.29.31",
-  "2.5.29.32",
-  OID.authorityKeyIdentifier,
-  OID.extendedKeyUsage,
-  "2.5.29.54",
-  "1.3.6.1.5.5.7.1.1",
-  "1.3.6.1.5.5.7.1.14",
-  "1.3.6.1.5.5.7.1.24",
-]);
-
-const INSECURE: Readonly<Record<string, string>> = {
-  "1.2.840.113549.1.1.2": "MD2",
-  "1.2.840.113549.1.1.4": "MD5",
-  "1.2.840.113549.1.1.5": "SHA-1",
-  "1.2.840.10040.4.3": "SHA-1",
-  "1.2.840.10045.4.1": "SHA-1",
-  "1.3.14.3.2.25": "MD5",
-  "1.3.14.3.2.27": "SHA-1",
-  "1.3.14.3.2.29": "SHA-1",
-  "1.3.36.3.3.1.2": "RIPEMD-160",
-};
-
-function checkSignature(engine: Engine, signed: Signed, issuer: Certificate): boolean | undefined {
-  try {
-    return engine.verify({
-      publicKey: issuer.spki,
-      algorithm: signed.signatureAlgorithm.raw,
-      data: signed.tbs,
-      signature: signed.signature,
-    });
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    // Of RSA-PSS GnuTLS refuses the parameters that it has no name for.
-    return signed.signatureAlgorithm.oid === RSA_PSS ? false : undefined;
-  }
-}
-
-const RSA_PSS = "1.2.840.113549.1.1.10";
-
-/** The same authority, though perhaps in another certificate. */
-function sameKey(a: Certificate, b: Certificate): boolean {
-  return sameBytes(a.subject.raw, b.subject.raw) && sameBytes(a.spki, b.spki);
-}
-
-/** Whether two runs of bytes are equal. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
-}
-
-const subject = (certificate: Certificate): string =>
-  certificate.subject.text || "a certificate without subject";
-const day = (date: Date): string => date.toISOString().slice(0, 10);

@@ -52,11 +52,10 @@ export function findProfile(version: string): Profile {
   const wanted = match?.slice(1).map((part) => Number(part ?? NaN)) as Version | undefined;
   const found = wanted && LINES.find(({ from, to }) => isWithin(wanted, from, to));
   if (found === undefined) {
+    const names = PROFILES.map((profile) => profile.name).join(", ");
     throw new BaseError("USAGE", {
       text: `unknown QEMU version '${version}'`,
-      hint: `give a version from 2.5 on, such as 7.2.22, or one of: ${
-        PROFILES.map((profile) => profile.name).join(", ")
-      }, all`,
+      hint: `give a version from 2.5 on, such as 7.2.22, or one of: ${names}, all`,
     });
   }
   const { logic, wantsKeyEncipherment } = found;

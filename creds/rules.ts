@@ -5,6 +5,7 @@
 
 import type { Endpoint } from "../engine/mod.ts";
 import { copyAuthority, type MendContext, newAuthority, reissue } from "./_mend.ts";
+import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { type KeyUsage, OID } from "./extensions.ts";
 import type { Profile } from "./profiles.ts";
@@ -39,10 +40,7 @@ export const RULES: readonly Rule[] = [
     role: "authority",
     fails: hasExpired,
     message: ({ file }) => `The CA certificate ${file} has expired`,
-    cause: ({ certificate, now }) =>
-      `${nameOf(certificate)} expired on ${day(certificate.notAfter)}, ${
-        days(certificate, now)
-      } ago`,
+    cause: (subject) => `${nameOf(subject.certificate)} ${expiry(subject)}`,
     mend: ({ mending }) => newAuthority(mending),
   },
   {
@@ -50,8 +48,7 @@ export const RULES: readonly Rule[] = [
     role: "leaf",
     fails: hasExpired,
     message: ({ endpoint, file }) => `The ${endpoint} certificate ${file} has expired`,
-    cause: ({ certificate, now }) =>
-      `it expired on ${day(certificate.notAfter)}, ${days(certificate, now)} ago`,
+    cause: (subject) => `it ${expiry(subject)}`,
     mend: ({ mending }) => reissue(mending),
   },
   {
@@ -150,16 +147,6 @@ export function isForPurpose(certificate: Certificate, endpoint: Endpoint): bool
     purposes.includes(OID.anyExtendedKeyUsage);
 }
 
-/** How a message calls a certificate of a bundle. */
-export function nameOf(certificate: Certificate): string {
-  return certificate.subject.text || "a certificate without subject";
-}
-
-/** The date of a day. */
-export function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
-}
-
 /** Seconds are what QEMU compares; the very second of notAfter is still good. */
 function hasExpired({ certificate, now }: Subject): boolean {
   return certificate.notAfter.getTime() < Math.floor(now.getTime() / 1000) * 1000;
@@ -169,9 +156,9 @@ function isNotActive({ certificate, now }: Subject): boolean {
   return certificate.notBefore.getTime() > Math.floor(now.getTime() / 1000) * 1000;
 }
 
-function days(certificate: Certificate, now: Date): string {
-  const count = Math.floor((now.getTime() - certificate.notAfter.getTime()) / 86_400_000);
-  return count === 1 ? "1 day" : `${count} days`;
+function expiry({ certificate: { notAfter }, now }: Subject): string {
+  const ago = days(Math.floor((now.getTime() - notAfter.getTime()) / 86_400_000));
+  return `expired on ${day(notAfter)}, ${ago} ago`;
 }
 
 /** Only a critical key usage forbids, and no key usage at all permits everything. */

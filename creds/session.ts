@@ -8,9 +8,10 @@ import { type Certificate, parseCertificate } from "./certificate.ts";
 import { CredsError } from "./error.ts";
 import { certificateNames, matchHostname } from "./hostname.ts";
 import { parseIpAddress } from "./ip.ts";
-import { type ChainFlag, type ChainStatus, MAX_CHAIN, signatureCheck } from "./path.ts";
+import { type ChainFlag, type ChainStatus, MAX_CHAIN } from "./path.ts";
+import { signatureCheck } from "./signature.ts";
 import { verifyPeerChain } from "./path.ts";
-import { day } from "./rules.ts";
+import { day } from "./_words.ts";
 import type { PeerExpectation, TlsCreds } from "./types.ts";
 
 /** What GnuTLS demands of an RSA key in a session where no priority string says otherwise. */
@@ -114,9 +115,8 @@ function checkIdentity(creds: TlsCreds, leaf: Certificate, expected: PeerExpecta
     throw new CredsError("PEER_NO_NAME", { cause: fault, hint });
   }
   if (expected.authorize?.allows(text) === false) {
-    const option = `authz-simple,id=${expected.authorize.id},identity=${
-      text.replaceAll(",", ",,")
-    }`;
+    const identity = text.replaceAll(",", ",,");
+    const option = `authz-simple,id=${expected.authorize.id},identity=${identity}`;
     const hint = `to let it in: --object ${quote(option)}`;
     throw new CredsError("PEER_DENIED", { value: text, hint });
   }

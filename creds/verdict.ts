@@ -7,7 +7,7 @@ import { exists, FILE, type FileFinder, identityFile, openDirectory } from "./_f
 import { inspect, type Inspection } from "./_inspect.ts";
 import { walkDirectory } from "./_walk.ts";
 import type { Finding } from "./finding.ts";
-import { type SignatureCheck, signatureCheck } from "./path.ts";
+import { type SignatureCheck, signatureCheck } from "./signature.ts";
 import { type Profile, PROFILES } from "./profiles.ts";
 
 /** QEMU's verdict on one endpoint of a directory, and all that was found beside it. */
