@@ -149,7 +149,10 @@ programTest(
     await qemu.qmp.execute("migrate", { uri: target.uri });
     assertEquals((await migrationEnd(qemu.qmp)).status, "completed");
     assertEquals(await target.exit, 0, target.stderr());
-    assertMatch(target.stderr(), /verified, TLS1\.[23] \S+, peer O=virtcreds CA,CN=source, dropped$/m);
+    assertMatch(
+      target.stderr(),
+      /verified, TLS1\.[23] \S+, peer O=virtcreds CA,CN=source, dropped$/m,
+    );
   },
 );
 
