@@ -13,6 +13,8 @@ const CA_ERRORS = {
   CA_MISSING: (f) => `there is no CA: ${f.file} does not exist`,
   CA_CERTIFICATE: (f) => `cannot use CA certificate ${f.file}: ${f.cause}`,
   CA_KEY: (f) => `cannot use CA key ${f.file}: ${f.cause}`,
+  KEY_URI: (f) => `cannot use the key that ${f.option} names: ${f.cause}`,
+  PASSPHRASE: (f) => `cannot use the passphrase from ${f.file}: ${f.cause}`,
   CA_EXPIRED: (f) => `the CA certificate ${f.file} expired on ${f.value}`,
   CA_NOT_ACTIVE: (f) => `the CA certificate ${f.file} is not valid before ${f.value}`,
   CRL: (f) => `cannot use CRL ${f.file}: ${f.cause}`,
@@ -24,7 +26,7 @@ const CA_ERRORS = {
 
 /** Codes that mean that the user's input was wrong, not that the work failed. */
 const USAGE: ReadonlySet<string> = new Set(
-  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "DAYS"],
+  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "DAYS", "KEY_URI"],
 );
 
 function quoted(facts: ErrorFacts): string {

@@ -2,6 +2,7 @@
 
 import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
 import type { KeyEngine, KeyType } from "../engine/mod.ts";
+import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
 import { changePki } from "./change.ts";
 import { CaError } from "./error.ts";
@@ -13,6 +14,7 @@ import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
   CA_KEY_FILE,
+  CA_KEY_URI_FILE,
   ensureRoot,
   isThere,
   type PkiPaths,
@@ -35,6 +37,10 @@ export interface InitOptions extends LockOptions {
   /** Days of validity, {@linkcode CA_DAYS} by default. */
   readonly days?: number;
   readonly engine: KeyEngine;
+  /** `pkcs11:` URI of a key in a token (RFC 7512), which then is the CA's. */
+  readonly key?: string | undefined;
+  /** Encrypts the key, or is the PIN of its token. */
+  readonly passphrase?: string | undefined;
   readonly clock?: Clock;
 }
 
@@ -42,8 +48,9 @@ export interface InitOptions extends LockOptions {
 export interface InitResult {
   readonly dir: string;
   readonly name: string;
-  readonly keyType: KeyType;
-  /** Paths of the files. */
+  /** `undefined` for a token's key of a kind that this toolkit does not make. */
+  readonly keyType: KeyType | undefined;
+  /** Paths of the files; `key` may have the URI of a key in a token. */
   readonly files: { readonly certificate: string; readonly key: string; readonly crl: string };
   /** In hexadecimal. */
   readonly serial: string;
@@ -57,7 +64,8 @@ export interface InitResult {
  * Makes a CA: key, self-signed certificate and an empty CRL. An existing one is never touched.
  *
  * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`, `DAYS`
- * for input that cannot be used.
+ * for input that cannot be used;
+ * `KEY_URI`, `CA_KEY` for a token's key that cannot be used.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
  */
 export async function initAuthority(options: InitOptions): Promise<InitResult> {
@@ -67,7 +75,10 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   checkCommonName(name);
   const validity = authorityValidity(now, days);
   refuseExisting(paths);
-  using key = await engine.generateKey(keyType);
+  const uri = options.key === undefined ? undefined : checkKeyUri(options.key, "--key");
+  using key = uri === undefined
+    ? await engine.generateKey(keyType)
+    : await openTokenKey(uri, engine, options.passphrase, uri);
   const subject = encodeName([["CN", name]]);
   const serial = randomSerial();
   const certificate = await signCertificate({
@@ -80,12 +91,14 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   }, key);
   const keyId = await keyIdentifier(key.publicKey);
   const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
-  const keyPem = await key.exportPem();
+  const [keyFile, keyText] = uri === undefined
+    ? [CA_KEY_FILE, await key.exportPem(options.passphrase)]
+    : [CA_KEY_URI_FILE, `${uri}\n`];
   ensureRoot(paths.root);
   await changePki(paths, options, (change) => {
     refuseExisting(paths);
     const staged = change.stageAuthority();
-    createFile(`${staged}/${CA_KEY_FILE}`, keyPem, 0o600, false);
+    createFile(`${staged}/${keyFile}`, keyText, 0o600, false);
     createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644, false);
     createFile(
       `${staged}/${CA_CERTIFICATE_FILE}`,
@@ -98,8 +111,12 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   return {
     dir: paths.root,
     name,
-    keyType,
-    files: { certificate: paths.caCertificate, key: paths.caKey, crl: paths.caCrl },
+    keyType: key.type,
+    files: {
+      certificate: paths.caCertificate,
+      key: uri === undefined ? paths.caKey : paths.caKeyUri,
+      crl: paths.caCrl,
+    },
     serial: serialText(serial),
     sha256: await fingerprint(certificate),
     ...validity,
@@ -107,7 +124,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
 }
 
 function refuseExisting(paths: PkiPaths): void {
-  for (const file of [paths.caCertificate, paths.caKey, paths.caCrl]) {
+  for (const file of [paths.caCertificate, paths.caKey, paths.caKeyUri, paths.caCrl]) {
     if (!isThere(file)) continue;
     throw new CaError("CA_EXISTS", {
       file,

@@ -28,6 +28,10 @@ export interface IssueContext extends LockOptions {
   readonly dir: string;
   readonly engine: Engine;
   readonly clock?: Clock;
+  /** Of the CA's key, or the PIN of its token. */
+  readonly passphrase?: string | undefined;
+  /** Encrypts the hosts' keys; each needs it as a `secret` object. */
+  readonly hostPassphrase?: string | undefined;
 }
 
 /** A certificate that was issued. */
@@ -108,13 +112,14 @@ export async function issueHosts(
   const paths = pkiPaths(context.dir);
   refuseWithoutAuthority(paths);
   return await changePki(paths, context, async (change) => {
-    using issuer = await openIssuer(paths, context.engine, now);
+    const { engine, passphrase } = context;
+    using issuer = await openIssuer(paths, { engine, now, passphrase });
     for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
     for (const { host } of requests) isOwnDirectory(`${paths.hosts}/${host.text}`);
     const issued: IssuedHost[] = [];
     for (const request of requests) {
       context.signal?.throwIfAborted();
-      issued.push(await issueOne({ paths, issuer, change, now, request, engine: context.engine }));
+      issued.push(await issueOne({ paths, issuer, change, now, request, context }));
     }
     return issued;
   });
@@ -135,11 +140,11 @@ interface Work {
   readonly change: Change;
   readonly now: Date;
   readonly request: HostRequest;
-  readonly engine: Engine;
+  readonly context: IssueContext;
 }
 
 async function issueOne(work: Work): Promise<IssuedHost> {
-  const { paths, issuer, change, now, request } = work;
+  const { paths, issuer, change, now, request, context } = work;
   const host = request.host.text;
   const dir = `${paths.hosts}/${host}`;
   const { cut, ...validity } = hostValidity(now, request.days, issuer);
@@ -149,13 +154,13 @@ async function issueOne(work: Work): Promise<IssuedHost> {
   const certificates: IssuedCertificate[] = [];
   for (const role of request.roles) {
     const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
-    using made = await work.engine.generateKey(request.keyType);
+    using made = await context.engine.generateKey(request.keyType);
     const leaf = await signLeaf(
       { ...request, ...validity, role, publicKey: made.publicKey },
       issuer,
     );
     createFile(`${staged}/${certificate}`, certificatePem(host, leaf.certificate), 0o644, false);
-    createFile(`${staged}/${key}`, await made.exportPem(), 0o600, false);
+    createFile(`${staged}/${key}`, await made.exportPem(context.hostPassphrase), 0o600, false);
     certificates.push({
       role,
       certificate: `${dir}/${certificate}`,
@@ -185,8 +190,13 @@ async function issueOne(work: Work): Promise<IssuedHost> {
 
 /** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
 async function refuseWhatQemuRefuses(work: Work, staged: string, dir: string): Promise<void> {
-  const { engine, now, request } = work;
-  for (const verdict of await checkCredentials(staged, { engine, clock: () => now })) {
+  const { now, request, context: { engine, hostPassphrase: password } } = work;
+  const verdicts = await checkCredentials(staged, {
+    engine,
+    clock: () => now,
+    ...(password === undefined ? {} : { password }),
+  });
+  for (const verdict of verdicts) {
     if (verdict.ok) continue;
     throw new CaError("REFUSED", {
       value: request.host.text,

@@ -16,6 +16,7 @@ import {
   signatureCheck,
 } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
+import { openAuthorityKey } from "./authority_key.ts";
 import { crlNumberAt, signCrl } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
@@ -42,14 +43,23 @@ export interface Issuer extends IssuerIdentity, Disposable {
   readonly crlPem: string;
 }
 
+/** How an authority is opened. */
+export interface OpenOptions {
+  readonly engine: Engine;
+  readonly now: Date;
+  /** Of the key's file, or the PIN of its token. */
+  readonly passphrase?: string | undefined;
+}
+
 /**
  * Opens the authority of a directory; the caller holds its lock, as a missing CRL is made.
  *
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL`.
  */
-export async function openIssuer(paths: PkiPaths, engine: Engine, now: Date): Promise<Issuer> {
+export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise<Issuer> {
+  const { engine, now } = options;
   const certificates = readCertificates(paths);
-  const key = await readKey(paths, engine);
+  const key = await openAuthorityKey(paths, engine, options.passphrase);
   try {
     const certificate = certificates.find((one) => sameBytes(one.spki, key.publicKey));
     if (certificate === undefined) {
@@ -149,29 +159,6 @@ function readCertificates(paths: PkiPaths): Certificate[] {
       throw refuse(reason(error));
     }
   });
-}
-
-async function readKey(paths: PkiPaths, engine: Engine): Promise<SigningKey> {
-  const file = paths.caKey;
-  if (!isThere(file)) {
-    throw new CaError("CA_KEY", {
-      file,
-      cause: "there is no such file",
-      hint: `only the machine that has it can issue: put it back as ${file}, mode 0600`,
-    });
-  }
-  const pem = readTextLimited(file);
-  try {
-    return await engine.importKey(pem);
-  } catch (error) {
-    throw new CaError("CA_KEY", {
-      file,
-      cause: reason(error),
-      hint: /ENCRYPTED/.test(pem)
-        ? `take the passphrase off: openssl pkey -in ${file} -out ${file}.plain`
-        : "put the key back that the CA's certificate was made with, as PEM",
-    }, { cause: error });
-  }
 }
 
 function checkAuthority(paths: PkiPaths, certificate: Certificate, now: Date): void {

@@ -2,11 +2,13 @@
  * The authority: a CA on plain files, and directories of credentials that QEMU takes as they are.
  */
 
+export { authorityKeyLock, type KeyLock } from "./authority_key.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
 export * from "./host_name.ts";
 export * from "./init.ts";
 export * from "./issue.ts";
 export type { LockOptions } from "./lock.ts";
+export { checkPassphrase, readPassphrase, readQemuPassphrase } from "./passphrase.ts";
 export { PKI_DIRECTORY } from "./pki.ts";
 export { type Role, ROLES } from "./profile.ts";
 export type { HostOptions } from "./request.ts";

@@ -11,6 +11,8 @@ export interface PkiPaths {
   readonly root: string;
   readonly caCertificate: string;
   readonly caKey: string;
+  /** Stands in the place of the key where that is in a token: its `pkcs11:` URI. */
+  readonly caKeyUri: string;
   readonly caCrl: string;
   /** One directory for each host, as QEMU takes it. */
   readonly hosts: string;
@@ -27,6 +29,7 @@ export interface PkiPaths {
 /** File names of the authority itself; in `hosts/HOST` the first and last stand too. */
 export const CA_CERTIFICATE_FILE = "ca-cert.pem";
 export const CA_KEY_FILE = "ca-key.pem";
+export const CA_KEY_URI_FILE = "ca-key.uri";
 export const CA_CRL_FILE = "ca-crl.pem";
 
 /** Names the files and directories below a root. */
@@ -37,6 +40,7 @@ export function pkiPaths(root: string): PkiPaths {
     root: base,
     caCertificate: at(CA_CERTIFICATE_FILE),
     caKey: at(CA_KEY_FILE),
+    caKeyUri: at(CA_KEY_URI_FILE),
     caCrl: at(CA_CRL_FILE),
     hosts: at("hosts"),
     previous: at("previous"),

@@ -14,6 +14,7 @@ import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
   CA_KEY_FILE,
+  CA_KEY_URI_FILE,
   ensureDirectory,
   isOwnDirectory,
   isThere,
@@ -41,7 +42,7 @@ export async function publish(paths: PkiPaths, journal: Journal): Promise<void> 
 
 /** The certificate comes last: where it is, the CA is whole. */
 function publishAuthority(paths: PkiPaths): void {
-  for (const name of [CA_KEY_FILE, CA_CRL_FILE, CA_CERTIFICATE_FILE]) {
+  for (const name of [CA_KEY_FILE, CA_KEY_URI_FILE, CA_CRL_FILE, CA_CERTIFICATE_FILE]) {
     const staged = `${paths.staging}/${STAGED_AUTHORITY}/${name}`;
     if (!isThere(staged)) continue;
     const file = `${paths.root === "/" ? "" : paths.root}/${name}`;

@@ -2,6 +2,7 @@
 
 import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import { newPassphrase, PASSPHRASE_FLAG, tokenPin } from "./_passphrase.ts";
 import type { Command, Input } from "./_command.ts";
 
 /** The command. */
@@ -13,33 +14,53 @@ export const caInit: Command = {
     ["deno task ca init", "a CA in pki/"],
     ['deno task ca init --dir /srv/pki --name "Example Virt CA"', "another place, another name"],
     ["deno task ca init --key-type rsa-3072 --days 7300", "RSA, for twenty years"],
+    ["deno task ca init --passphrase-file /run/ca-pass", "its key encrypted"],
+    [
+      'deno task ca init --key "pkcs11:token=virt;object=ca-key;type=private"',
+      "its key in a token, which signs",
+    ],
   ],
   flags: [
     DIR_FLAG,
     { name: "name", value: "CN", default: "virtcreds CA", help: "common name of the CA" },
     KEY_TYPE_FLAG,
     { name: "days", value: "N", default: "3650", help: "days until it expires" },
+    {
+      name: "key",
+      value: "URI",
+      help: "pkcs11: URI of the key in a token that is to sign, in the place of a new one",
+    },
+    PASSPHRASE_FLAG,
     ENGINE_FLAG,
   ],
-  notes: "An existing CA is never overwritten.",
+  notes: `An existing CA is never overwritten. With --passphrase-file the key is encrypted (PBES2,
+AES-256-CBC, PBKDF2-SHA-256 with 600,000 rounds), as openssl and certtool read it; on a terminal
+--passphrase-file - asks for the passphrase. A token's URI lies in DIR/ca-key.uri, its PIN nowhere.`,
   run,
 };
 
 async function run(input: Input): Promise<number> {
   const { daysUntil, initAuthority, LONGEST_DAYS } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;
+  const key = input.get("key");
   const made = await initAuthority({
     dir,
     name: input.get("name")!,
     keyType: keyTypeFor(input),
     days: input.number("days", 1, LONGEST_DAYS)!,
     engine: await engineFor(input),
+    key,
+    passphrase: key === undefined ? await newPassphrase(input) : await tokenPin(input),
     onWait: sayWaiting(dir),
   });
   const until = untilText(made.notAfter, daysUntil(new Date(), made.notAfter));
-  console.log(`made the CA "${made.name}" (${made.keyType})`);
+  console.log(`made the CA "${made.name}" (${made.keyType ?? "key in a token"})`);
   console.log(`  certificate  ${made.files.certificate}, valid until ${until}`);
-  console.log(`  private key  ${made.files.key}, mode 0600: back it up, keep it off the hosts`);
+  console.log(
+    key === undefined
+      ? `  private key  ${made.files.key}, mode 0600: back it up, keep it off the hosts`
+      : `  private key  in the token that ${made.files.key} names`,
+  );
   console.log(`  CRL          ${made.files.crl}, empty`);
   console.log(`  SHA-256      ${made.sha256}`);
   console.error(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);

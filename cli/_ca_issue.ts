@@ -4,6 +4,12 @@ import { resolve } from "@std/path";
 import type { IssuedCertificate, IssuedHost, Role } from "../ca/mod.ts";
 import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import {
+  authorityPassphrase,
+  HOST_PASSPHRASE_FLAG,
+  hostPassphrase,
+  PASSPHRASE_FLAG,
+} from "./_passphrase.ts";
 import { type Command, type Input, printable } from "./_command.ts";
 
 /** The command. */
@@ -18,6 +24,7 @@ export const caIssue: Command = {
       "every name that others reach it by",
     ],
     ["deno task ca issue 192.0.2.9 --role server", "a host that has only an address"],
+    ["deno task ca issue host-a --host-passphrase-file /run/qemu-pass", "its keys encrypted"],
   ],
   flags: [
     DIR_FLAG,
@@ -32,6 +39,8 @@ export const caIssue: Command = {
     },
     KEY_TYPE_FLAG,
     { name: "days", value: "N", default: "365", help: "days until it expires" },
+    PASSPHRASE_FLAG,
+    HOST_PASSPHRASE_FLAG,
     { name: "json", help: "one JSON object for each host" },
     ENGINE_FLAG,
   ],
@@ -39,7 +48,9 @@ export const caIssue: Command = {
   notes: `A host's directory is replaced in one step; the set it had before is kept in
 DIR/previous/HOST until the next. Names are folded to lower case, internationalized ones
 become A-labels; a HOST that is an IP address becomes an IP name, and its directory is
-called as RFC 5952 spells it (hosts/fd00::1).`,
+called as RFC 5952 spells it (hosts/fd00::1).
+The passphrase of an encrypted CA key is asked for on a terminal. One for the hosts' keys must
+not end with a line end: QEMU, which reads it from a file too, would take that for a part of it.`,
   run,
 };
 
@@ -55,12 +66,22 @@ async function run(input: Input): Promise<number> {
     keyType: keyTypeFor(input),
     days,
   }));
-  const context = { dir, engine: await engineFor(input), onWait: sayWaiting(dir) };
+  const context = {
+    dir,
+    engine: await engineFor(input),
+    hostPassphrase: await hostPassphrase(input),
+    passphrase: await authorityPassphrase(input, dir),
+    onWait: sayWaiting(dir),
+  };
+  const secret = input.get(HOST_PASSPHRASE_FLAG.name);
   const issued = await issueHosts(hosts, context);
   for (const [i, host] of issued.entries()) {
     if (input.on("json")) console.log(JSON.stringify(toJson(host)));
-    else await printHost(host);
+    else await printHost(host, secret);
     sayNotes(host, input.operands[i]!, days);
+  }
+  if (secret === "-" && !input.on("json")) {
+    console.error("note: QEMU wants the passphrase in the file that file= is to name, no line end");
   }
   return 0;
 }
@@ -83,7 +104,7 @@ function toJson(host: IssuedHost): Record<string, unknown> {
   };
 }
 
-async function printHost(host: IssuedHost): Promise<void> {
+async function printHost(host: IssuedHost, secret: string | undefined): Promise<void> {
   const { daysUntil } = await import("../ca/mod.ts");
   const names = [...host.dns.map((name) => `DNS ${name}`), ...host.ip.map((name) => `IP ${name}`)];
   console.log(`issued for ${host.host} (${host.keyType})`);
@@ -91,14 +112,19 @@ async function printHost(host: IssuedHost): Promise<void> {
   console.log(`  names        ${names.join(", ")}`);
   console.log(`  valid until  ${untilText(host.notAfter, daysUntil(new Date(), host.notAfter))}`);
   for (const { role } of host.certificates) {
-    console.log(`  ${role}       ${objectLine(host, role)}`);
+    console.log(`  ${role}       ${objectLine(host, role, secret)}`);
   }
 }
 
-/** The option as QEMU reads it: a comma in a value is doubled. */
-function objectLine(host: IssuedHost, role: Role): string {
-  const dir = resolve(host.dir).replaceAll(",", ",,");
-  return `-object tls-creds-x509,id=tls0,dir=${dir},endpoint=${role},verify-peer=on`;
+/** The options as QEMU reads them: a comma in a value is doubled, a secret comes first. */
+function objectLine(host: IssuedHost, role: Role, secret: string | undefined): string {
+  const path = (file: string) => resolve(file).replaceAll(",", ",,");
+  const creds = `-object tls-creds-x509,id=tls0,dir=${
+    path(host.dir)
+  },endpoint=${role},verify-peer=on`;
+  if (secret === undefined) return creds;
+  const file = secret === "-" ? "PASSPHRASE-FILE" : path(secret);
+  return `-object secret,id=tls0-key,file=${file} ${creds},passwordid=tls0-key`;
 }
 
 function sayNotes(host: IssuedHost, asked: string, days: number): void {

@@ -122,7 +122,7 @@ export async function runCommand(command: Command, args: readonly string[]): Pro
 export function parseInput(command: Command, args: readonly string[]): Input {
   const help = `see ${command.name} --help`;
   const flags = new Map(command.flags.map((flag) => [flag.name, flag]));
-  const given = args.map((arg) => longOption(arg, flags));
+  const given = joinDash(args.map((arg) => longOption(arg, flags)), flags);
   checkValues(given, flags, help);
   const unknown: string[] = [];
   const valued = command.flags.filter((flag) => flag.value !== undefined).map((f) => f.name);
@@ -202,6 +202,20 @@ function checkFlag(flag: Flag, value: unknown, help: string): void {
 function longOption(arg: string, flags: ReadonlyMap<string, Flag>): string {
   const match = /^-([a-z][a-z-]+)(=.*)?$/s.exec(arg);
   return match !== null && flags.has(match[1]!) ? `-${arg}` : arg;
+}
+
+/** A lone dash, which stands for standard input, is a value that the parser would drop. */
+function joinDash(args: readonly string[], flags: ReadonlyMap<string, Flag>): string[] {
+  const end = args.indexOf("--");
+  const joined: string[] = [];
+  for (const [i, arg] of args.entries()) {
+    const last = joined.at(-1);
+    const isValue = arg === "-" && (end < 0 || i < end) && last?.startsWith("--") === true &&
+      flags.get(last.slice(2))?.value !== undefined;
+    if (isValue) joined[joined.length - 1] = `${last}=-`;
+    else joined.push(arg);
+  }
+  return joined;
 }
 
 /** A usage error: exit code 2. */

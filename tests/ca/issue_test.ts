@@ -287,7 +287,7 @@ const BROKEN: readonly {
   {
     name: "an encrypted key",
     code: "CA_KEY",
-    hint: "take the passphrase off: openssl pkey -in ",
+    hint: "give it with --passphrase-file",
     damage: async (dir) => {
       using key = await engine.importKey(Deno.readTextFileSync(`${dir}/ca-key.pem`));
       Deno.writeTextFileSync(`${dir}/ca-key.pem`, await key.exportPem("passphrase"));

@@ -44,6 +44,12 @@ Deno.test("parseInput() keeps numbers and words after -- as they are typed", () 
   assertEquals(parseInput(COMMAND, ["h"]).get("dir"), "pki");
 });
 
+Deno.test("parseInput() takes a lone dash as the value of a flag", () => {
+  const input = parseInput(COMMAND, ["h", "--dir", "-", "-dns", "-", "--json", "--", "-"]);
+  assertEquals([input.get("dir"), input.all("dns"), input.on("json")], ["-", ["-"], true]);
+  assertEquals(input.operands, ["h", "-"]);
+});
+
 Deno.test("parseInput() refuses wrong usage, naming the flag", () => {
   const cases: [string[], string][] = [
     [[], "missing HOST"],
