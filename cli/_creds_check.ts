@@ -54,6 +54,12 @@ export const credsCheck: Command = {
       help: "version to judge for, such as 7.2.22, or all when absent",
     },
     {
+      name: "libvirt",
+      value: "VERSION",
+      repeat: true,
+      help: "version of libvirt to judge for, such as 11.3.0, or all; instead of QEMU or beside it",
+    },
+    {
       name: "hostname",
       value: "NAME",
       repeat: true,
@@ -81,14 +87,15 @@ export const credsCheck: Command = {
   notes:
     `Each line of QEMU that judges differently is shown by its versions. --format json gives one
 object per line: {dir, endpoint, qemu, ok, message, findings: [{code, severity, file, message,
-cause, mend}]}; message is QEMU's own text, empty where it accepts.`,
+cause, mend}]}; message is QEMU's own text, empty where it accepts. With --libvirt the verdict is
+that of libvirt's daemons and clients on files of their own, in their words.`,
   run,
 };
 
 async function run(input: Input): Promise<number> {
   const expiresIn = durationOf(input);
   const { checkCredentials } = await import("../creds/mod.ts");
-  const profiles = await profilesOf(input.all("qemu"));
+  const profiles = await profilesOf(input.all("qemu"), input.all("libvirt"));
   const endpoint = input.get("endpoint") as Endpoint | undefined;
   const options = {
     engine: await engineFor(input),
@@ -114,10 +121,16 @@ function isAmong(severities: readonly string[]): (finding: Finding) => boolean {
   return ({ severity }) => severities.includes(severity);
 }
 
-async function profilesOf(versions: readonly string[]): Promise<Profile[] | undefined> {
-  if (versions.length === 0 || versions.includes("all")) return undefined;
-  const { findProfile } = await import("../creds/mod.ts");
-  return versions.map(findProfile);
+async function profilesOf(
+  qemu: readonly string[],
+  libvirt: readonly string[],
+): Promise<Profile[] | undefined> {
+  if (libvirt.length === 0 && (qemu.length === 0 || qemu.includes("all"))) return undefined;
+  const room = await import("../creds/mod.ts");
+  return [
+    ...(qemu.includes("all") ? room.PROFILES : qemu.map(room.findProfile)),
+    ...(libvirt.includes("all") ? room.LIBVIRT_PROFILES : libvirt.map(room.findLibvirtProfile)),
+  ];
 }
 
 function durationOf(input: Input): number | undefined {

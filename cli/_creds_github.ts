@@ -1,6 +1,6 @@
 /** Findings as GitHub's workflow commands, which become annotations of a run. */
 
-import { mergeFindings, type Renderer } from "./_creds_render.ts";
+import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 
 const COMMAND = { error: "error", warning: "warning", info: "notice" } as const;
 
@@ -9,7 +9,7 @@ export function renderGithub(): Renderer {
   return {
     directory: (_dir, verdicts) => {
       for (const { severity, file, code, message, cause, mend, qemu } of mergeFindings(verdicts)) {
-        const text = [message, cause, `mend: ${mend}`, `QEMU ${qemu.join(", ")}`];
+        const text = [message, cause, `mend: ${mend}`, versionsText(qemu)];
         const shown = text.filter((part) => part !== "").join("\n");
         const properties = `file=${escapeProperty(file)},title=${escapeProperty(code)}`;
         console.log(`::${COMMAND[severity]} ${properties}::${escapeData(shown)}`);

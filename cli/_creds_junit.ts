@@ -1,7 +1,7 @@
 /** Verdicts as JUnit XML: a suite for each directory, a case for each role and line of QEMU. */
 
 import type { Finding, Verdict } from "../creds/mod.ts";
-import type { Renderer } from "./_creds_render.ts";
+import { type Renderer, versionsText } from "./_creds_render.ts";
 
 /** Prints the suites as they come, between the tags of the document. */
 export function renderJunit(): Renderer {
@@ -20,7 +20,7 @@ export function renderJunit(): Renderer {
 
 function caseOf(verdict: Verdict): string {
   const { dir, endpoint, qemu, findings } = verdict;
-  const name = `name="${endpoint}, QEMU ${escape(qemu)}" classname="${escape(dir)}"`;
+  const name = `name="${endpoint}, ${escape(versionsText([qemu]))}" classname="${escape(dir)}"`;
   const failure = failureOf(verdict);
   const text = findings.map(lineOf).join("\n");
   if (failure !== undefined) {

@@ -31,3 +31,10 @@ export function mergeFindings(verdicts: readonly Verdict[]): MergedFinding[] {
     endpoints: [...new Set(group.map(({ endpoint }) => endpoint))],
   }));
 }
+
+/** Names lines in a sentence: `QEMU 7.2.22, 10.2, libvirt 11.6-11.9`. */
+export function versionsText(names: readonly string[]): string {
+  const qemu = names.filter((name) => !name.startsWith("libvirt "));
+  const libvirt = names.filter((name) => name.startsWith("libvirt "));
+  return [...(qemu.length === 0 ? [] : [`QEMU ${qemu.join(", ")}`]), ...libvirt].join(", ");
+}

@@ -3,7 +3,7 @@
 import { getColorEnabled, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import type { Finding, Summary, Verdict } from "../creds/mod.ts";
 import { printable } from "./_command.ts";
-import { mergeFindings, type Renderer } from "./_creds_render.ts";
+import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 
 /** Prints what a directory holds, until when, and what QEMU says. */
 export function renderText(): Renderer {
@@ -41,8 +41,8 @@ const plural = (days: number): string => days === 1 ? "1 day" : `${days} days`;
 function verdictLine(same: readonly Verdict[]): string {
   const { endpoint, ok, message } = same[0]!;
   const outcome = ok ? green("accepted") : red("refused");
-  const versions = same.map(({ qemu }) => qemu).join(", ");
-  return `  ${endpoint}: ${outcome} by QEMU ${versions}${ok ? "" : `: ${printable(message)}`}`;
+  const versions = versionsText(same.map(({ qemu }) => qemu));
+  return `  ${endpoint}: ${outcome} by ${versions}${ok ? "" : `: ${printable(message)}`}`;
 }
 
 const COLOUR = { error: red, warning: yellow, info: (text: string) => text } as const;

@@ -7,12 +7,13 @@ import type { Beside, BesideOptions, Look } from "./_look.ts";
 import { quote, reissue, reissueFor } from "./_mend.ts";
 import { isUnseenMismatch } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
+import type { KeyUsage } from "./extensions.ts";
 import type { Finding, Severity } from "./finding.ts";
 import { certificateNames, matchHostname } from "./hostname.ts";
 import { parseIpAddress } from "./ip.ts";
 import type { ChainContext } from "./path.ts";
 import type { Profile } from "./profiles.ts";
-import { isForPurpose } from "./rules.ts";
+import { isForLibvirtsPurpose, isForPurpose, libvirtPurposeText } from "./rules.ts";
 import { isIssuedBy } from "./signature.ts";
 
 /** All findings beside QEMU's own. */
@@ -35,6 +36,7 @@ const LOOKS: readonly Look[] = [
   expiry,
   revocation,
   usage,
+  libvirtLog,
   signature,
   keyFile,
   pair,
@@ -111,6 +113,39 @@ function* usage({ inspection, mending }: Beside, leaf?: Certificate): Iterable<F
   }
 }
 
+/** What libvirt only writes into its log, in its words. */
+function* libvirtLog(
+  { inspection, profile, mending }: Beside,
+  leaf?: Certificate,
+): Iterable<Finding> {
+  if (profile.logic !== "libvirt" || leaf === undefined) return;
+  const { identity: { cert: { path } }, endpoint } = inspection;
+  const { keyUsage, extendedKeyUsage } = leaf;
+  const lacks = (usage: KeyUsage) =>
+    keyUsage?.critical === false && !keyUsage.usages.includes(usage);
+  const texts = [
+    ...(lacks("digitalSignature")
+      ? [`Certificate ${path} usage does not permit digital signature`]
+      : []),
+    ...(profile.wantsKeyEncipherment && lacks("keyEncipherment")
+      ? [`Certificate ${path} usage does not permit key encipherment`]
+      : []),
+    ...(extendedKeyUsage?.critical === false && !isForLibvirtsPurpose(leaf, endpoint)
+      ? [libvirtPurposeText(path, endpoint)]
+      : []),
+  ];
+  for (const message of texts) {
+    yield {
+      code: "LIBVIRT_LOGS",
+      severity: "info",
+      file: path,
+      message,
+      cause: `libvirt takes it, since the extension is not critical, and logs: ${message}`,
+      mend: reissue(mending),
+    };
+  }
+}
+
 function* keyFile({ inspection: { identity }, mending }: Beside): Iterable<Finding> {
   const { key, keyState } = identity;
   if (key.state.kind !== "present") return;
@@ -151,15 +186,16 @@ const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, "
 
 function* pair({ inspection, profile, mending }: Beside): Iterable<Finding> {
   const { identity: { cert, key }, endpoint } = inspection;
-  if (endpoint === "server" || profile.logic === "new" || exists(cert) === exists(key)) return;
+  const refuses = profile.logic === "new" || profile.locatesFirst;
+  if (endpoint === "server" || refuses || exists(cert) === exists(key)) return;
   const [there, missing] = exists(cert) ? [cert, key] : [key, cert];
+  const who = profile.logic === "libvirt" ? "libvirt before 10.5" : "QEMU before 10.2";
   yield {
     code: "PAIR_IGNORED",
     severity: "warning",
     file: there.path,
     message: "",
-    cause:
-      `without ${missing.path} QEMU before 10.2 goes without a client certificate and says nothing`,
+    cause: `without ${missing.path} ${who} goes without a client certificate and says nothing`,
     mend: reissue(mending),
   };
 }
@@ -168,12 +204,13 @@ function* bundle({ inspection, profile }: Beside): Iterable<Finding> {
   const { anchors, caCert } = inspection;
   const count = anchors?.ok ? anchors.value.length : 0;
   if (profile.logic === "new" || count <= MAX_AUTHORITIES) return;
+  const who = profile.logic === "libvirt" ? "libvirt" : "QEMU before 10.2";
   yield {
     code: "CA_TOO_MANY",
     severity: "info",
     file: caCert.path,
     message: "",
-    cause: `QEMU before 10.2 checks the first ${MAX_AUTHORITIES} of its ${count} certificates`,
+    cause: `${who} checks the first ${MAX_AUTHORITIES} of its ${count} certificates`,
     mend: "put the issuer of this host's certificate first",
   };
 }

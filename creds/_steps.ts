@@ -36,7 +36,7 @@ export function* judge(
   role: Subject["role"],
 ): Iterable<Finding> {
   const { inspection: { endpoint }, profile, chain: { now }, mending } = walk;
-  const subject: Subject = { certificate, file, role, endpoint, now, mending };
+  const subject: Subject = { certificate, file, role, endpoint, now, profile, mending };
   for (const rule of RULES) {
     if (rule.role !== role || rule.appliesTo?.(profile) === false || !rule.fails(subject)) continue;
     yield {
@@ -110,10 +110,12 @@ export function* checkChain(
     return;
   }
   const caFile = inspection.caCert.path;
+  // libvirt's reasons are whole sentences, all but this one.
+  const stop = walk.profile.logic === "libvirt" && code !== "CHAIN_INSECURE" ? "." : "";
   yield refusal(
     code,
     file,
-    `Our own certificate ${file} failed validation against ${caFile}: ${reason}`,
+    `Our own certificate ${file} failed validation against ${caFile}: ${reason}${stop}`,
     chainCause(walk, status, code),
     chainMend(status, code, mending),
   );
@@ -146,7 +148,8 @@ function chainCause({ inspection, profile }: Walk, status: ChainStatus, code: st
   const chain = inspection.identity.chain;
   if (code !== "CHAIN_NO_ISSUER" || profile.logic === "new" || !chain?.ok) return cause;
   if (chain.value.length > 1) {
-    return `${cause} in ca-cert.pem; QEMU before 10.2 does not look for it in ${inspection.identity.cert.path}`;
+    const who = profile.logic === "libvirt" ? "libvirt" : "QEMU before 10.2";
+    return `${cause} in ca-cert.pem; ${who} does not look for it in ${inspection.identity.cert.path}`;
   }
   const all = inspection.anchors?.ok ? inspection.anchors.value.length : 0;
   return all > 16 ? `${cause} among the first 16 of the ${all} certificates in ca-cert.pem` : cause;

@@ -5,11 +5,14 @@
 
 import type { Inspection } from "./_inspect.ts";
 import type { Walk } from "./_steps.ts";
+import { libvirtSteps } from "./_steps_libvirt.ts";
 import { newSteps } from "./_steps_new.ts";
 import { oldSteps } from "./_steps_old.ts";
 import type { Finding } from "./finding.ts";
 import type { ChainContext } from "./path.ts";
 import type { Profile } from "./profiles.ts";
+
+const STEPS = { old: oldSteps, new: newSteps, libvirt: libvirtSteps } as const;
 
 /** Everything that makes QEMU refuse the directory, in the order in which it looks. */
 export function walkDirectory(
@@ -22,7 +25,7 @@ export function walkDirectory(
   const { dir, endpoint, identity } = inspection;
   const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
   const walk: Walk = { inspection, profile, chain, mending: { dir, endpoint, leaf }, found };
-  for (const step of profile.logic === "old" ? oldSteps : newSteps) {
+  for (const step of STEPS[profile.logic]) {
     if (step.isSanityCheck && !sanityCheck) continue;
     for (const finding of step.run(walk)) {
       if (!found.some((known) => isSame(known, finding))) {

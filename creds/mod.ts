@@ -32,7 +32,13 @@ export {
   verifyPeerChain,
 } from "./path.ts";
 export { isIssuedBy, type SignatureCheck, signatureCheck, type Signed } from "./signature.ts";
-export { findProfile, type Profile, PROFILES } from "./profiles.ts";
+export {
+  findLibvirtProfile,
+  findProfile,
+  LIBVIRT_PROFILES,
+  type Profile,
+  PROFILES,
+} from "./profiles.ts";
 export { ObjectRegistry, type RegistryOptions } from "./registry.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";

@@ -1,6 +1,7 @@
 /**
  * The checks that QEMU makes of each certificate when it loads credentials, in its order: dates,
- * basic constraints, key usage, purpose. `message` is QEMU's text word for word.
+ * basic constraints, key usage, purpose. `message` is QEMU's text word for word, or libvirt's,
+ * whose checks are the same but for a few.
  */
 
 import type { Endpoint } from "../engine/mod.ts";
@@ -18,6 +19,7 @@ export interface Subject {
   readonly role: "leaf" | "authority";
   readonly endpoint: Endpoint;
   readonly now: Date;
+  readonly profile: Profile;
   readonly mending: MendContext;
 }
 
@@ -120,8 +122,12 @@ export const RULES: readonly Rule[] = [
     appliesTo: (profile) => profile.wantsKeyEncipherment,
     fails: ({ certificate }) => forbids(certificate, "keyEncipherment"),
     message: ({ file }) => `Certificate ${file} usage does not permit key encipherment`,
-    cause: () =>
-      "its critical key usage lacks keyEncipherment, which QEMU wanted up to 7.2.21 and 10.1.2",
+    cause: ({ profile }) =>
+      `its critical key usage lacks keyEncipherment, which ${
+        profile.logic === "libvirt"
+          ? "libvirt wanted up to 11.5"
+          : "QEMU wanted up to 7.2.21 and 10.1.2"
+      }`,
     mend: ({ mending }) => reissue(mending),
   },
   ...damaged("PURPOSE_DAMAGED", "extendedKeyUsage", "key purpose").filter((rule) =>
@@ -130,6 +136,7 @@ export const RULES: readonly Rule[] = [
   {
     code: "CERT_PURPOSE",
     role: "leaf",
+    appliesTo: ({ logic }) => logic !== "libvirt",
     fails: ({ certificate, endpoint }) =>
       certificate.extendedKeyUsage?.critical === true && !isForPurpose(certificate, endpoint),
     message: ({ endpoint, file }) =>
@@ -137,7 +144,35 @@ export const RULES: readonly Rule[] = [
     cause: ({ endpoint }) => `its critical extended key usage lacks ${endpoint}Auth`,
     mend: ({ mending }) => reissue(mending),
   },
+  {
+    code: "CERT_PURPOSE",
+    role: "leaf",
+    appliesTo: ({ logic }) => logic === "libvirt",
+    fails: ({ certificate, endpoint }) =>
+      certificate.extendedKeyUsage?.critical === true &&
+      !isForLibvirtsPurpose(certificate, endpoint),
+    message: ({ endpoint, file }) => libvirtPurposeText(file, endpoint),
+    cause: ({ endpoint }) =>
+      `its critical extended key usage lacks ${endpoint}Auth (libvirt takes anyExtendedKeyUsage for none)`,
+    mend: ({ mending }) => reissue(mending),
+  },
 ];
+
+/** libvirt's words, its slip included. */
+export function libvirtPurposeText(file: string, endpoint: Endpoint): string {
+  return `Certificate ${file} purpose does not allow use for with a TLS ${endpoint}`;
+}
+
+/**
+ * Whether libvirt finds the role in the extended key usage: its test of anyExtendedKeyUsage is
+ * inverted, so that one permits nothing and every purpose it does not know permits everything.
+ */
+export function isForLibvirtsPurpose(certificate: Certificate, endpoint: Endpoint): boolean {
+  const purposes = certificate.extendedKeyUsage?.purposes;
+  if (purposes === undefined || purposes.length === 0) return true;
+  const other = endpoint === "server" ? OID.clientAuth : OID.serverAuth;
+  return purposes.some((purpose) => purpose !== other && purpose !== OID.anyExtendedKeyUsage);
+}
 
 /** Whether the extended key usage names the role, everything, or nothing. */
 export function isForPurpose(certificate: Certificate, endpoint: Endpoint): boolean {
@@ -178,8 +213,10 @@ function damaged(code: string, extension: Decoded, words: string): readonly Rule
     code,
     role,
     fails: ({ certificate }) => isMalformed(certificate, extension),
-    message: ({ file }) =>
-      `Unable to query certificate ${file} ${words}: ASN1 parser: Error in DER parsing.`,
+    message: ({ file, profile }) =>
+      `Unable to query certificate ${file} ${words}${
+        profile.logic === "libvirt" ? "" : ":"
+      } ASN1 parser: Error in DER parsing.`,
     cause: ({ certificate }) => `the ${words} of ${nameOf(certificate)} cannot be decoded`,
     mend: ({ mending }) => role === "leaf" ? reissue(mending) : copyAuthority(mending),
   }));

@@ -14,9 +14,9 @@ import { type Profile, PROFILES } from "./profiles.ts";
 export interface Verdict {
   readonly dir: string;
   readonly endpoint: Endpoint;
-  /** The version it holds for. */
+  /** The version it holds for; one of libvirt begins with its name. */
   readonly qemu: string;
-  /** Whether QEMU makes the object. */
+  /** Whether QEMU makes the object, or libvirt takes the files. */
   readonly ok: boolean;
   /** QEMU's text; empty where it accepts. */
   readonly message: string;
@@ -29,7 +29,7 @@ export interface CheckOptions {
   readonly engine: Engine;
   /** The role; every one whose files exist by default. */
   readonly endpoint?: Endpoint;
-  /** Lines of QEMU; all of them by default. */
+  /** Lines of QEMU and libvirt; all of QEMU by default. */
   readonly profiles?: readonly Profile[];
   /** Whether peers are verified, as in the object; `true` by default. */
   readonly verifyPeer?: boolean;
@@ -83,7 +83,7 @@ function judgeInspection(
   const chain = { now, isSignedBy, trustsUnchecked: true };
   const known = new Map<string, Pick<Verdict, "ok" | "message" | "findings">>();
   return (options.profiles ?? PROFILES).map((profile) => {
-    const rules = `${profile.logic} ${profile.wantsKeyEncipherment}`;
+    const rules = JSON.stringify({ ...profile, name: "" });
     let outcome = known.get(rules);
     if (outcome === undefined) {
       const refused = walkDirectory(inspection, profile, chain, options.sanityCheck ?? true);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Verdict } from "../../creds/mod.ts";
-import { PROFILES } from "../../creds/mod.ts";
+import { LIBVIRT_PROFILES, PROFILES } from "../../creds/mod.ts";
 import { makePki } from "../support/pki.ts";
 import { virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -79,6 +79,30 @@ Deno.test("creds check tells lines of QEMU apart", async () => {
   const text = (await check([dir.path])).stdout;
   assert(text.includes(`server: refused by QEMU 2.5-7.2.21, 8.0-10.1.2: Certificate `), text);
   assert(text.includes("server: accepted by QEMU 7.2.22, 10.1.3, 10.2"), text);
+});
+
+Deno.test("creds check judges for libvirt in its words, instead of QEMU or beside it", async () => {
+  using dir = temporaryDirectory();
+  const pki = await makePki(dir.path, { hosts: [{ name: "vm1" }] });
+  const host = pki.host("vm1");
+  Deno.removeSync(`${host}/ca-cert.pem`);
+  const args = [host, "--endpoint", "server", "--libvirt"];
+  const { code, stdout } = await check([...args, "all", "--format", "json"]);
+  assertEquals([code, parse(stdout).map(({ qemu }) => qemu)], [
+    1,
+    LIBVIRT_PROFILES.map(({ name }) => name),
+  ]);
+  const text = (await check([...args, "9.0.0", "--qemu", "10.2"])).stdout;
+  const missing = "No such file or directory";
+  assert(text.includes(`refused by QEMU 10.2: Unable to access credentials ${host}`), text);
+  assert(
+    text.includes(
+      `refused by libvirt 9.0.0: Cannot read CA certificate '${host}/ca-cert.pem': ${missing}`,
+    ),
+    text,
+  );
+  const { code: wrong, stderr } = await check([...args, "8.0"]);
+  assertEquals([wrong, stderr.split("\n")[0]], [2, "error: unknown libvirt version '8.0'"]);
 });
 
 Deno.test("creds check always says when each certificate expires, in days and without colour", async () => {

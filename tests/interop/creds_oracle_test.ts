@@ -58,7 +58,7 @@ programTest(
     const profiles = [await installedProfile()];
     const engines = await enginesHere();
     const { stdout: dhParams } = await run("certtool", ["--get-dh-params", "--sec-param=medium"]);
-    const count = soakCount(500, 50);
+    const count = soakCount(2000, 50);
     let refused = 0;
     for (let i = 0; i < count; i++) {
       const { endpoint, sanityCheck, verifyPeer, files } = await randomCredentials(SEED + i);
