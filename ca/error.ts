@@ -7,6 +7,8 @@ const CA_ERRORS = {
   DNS_NAME: (f) => `${f.option} ${quoted(f)} is not a DNS name: ${f.cause}`,
   IP_ADDRESS: (f) => `${f.option} ${quoted(f)} is not an IP address: ${f.cause}`,
   COMMON_NAME: (f) => `${quoted(f)} cannot be the name of a CA: ${f.cause}`,
+  SUBJECT: (f) => `${f.option} ${quoted(f)} cannot be used: ${f.cause}`,
+  NAME_NOT_PERMITTED: (f) => `this CA may not vouch for ${f.value}: ${f.cause}`,
   DAYS: (f) => `cannot make a certificate for ${f.value} days: ${f.cause}`,
   TOO_MANY_NAMES: (f) => `the certificate of ${f.value} would be too large: ${f.cause}`,
   CA_EXISTS: (f) => `there is a CA already: ${f.file}`,
@@ -26,7 +28,7 @@ const CA_ERRORS = {
 
 /** Codes that mean that the user's input was wrong, not that the work failed. */
 const USAGE: ReadonlySet<string> = new Set(
-  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "DAYS", "KEY_URI"],
+  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "SUBJECT", "DAYS", "KEY_URI"],
 );
 
 function quoted(facts: ErrorFacts): string {

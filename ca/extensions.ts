@@ -21,6 +21,7 @@ const OID = {
   basicConstraints: derOid("2.5.29.19"),
   crlNumber: derOid("2.5.29.20"),
   reasonCode: derOid("2.5.29.21"),
+  nameConstraints: derOid("2.5.29.30"),
   authorityKeyIdentifier: derOid("2.5.29.35"),
   extendedKeyUsage: derOid("2.5.29.37"),
 };
@@ -43,8 +44,8 @@ const KEY_USAGE_BIT = {
 export type KeyUsageName = keyof typeof KEY_USAGE_BIT;
 
 /** Context tags of the GeneralNames that are written. */
-const DNS_NAME = 0x82;
-const IP_NAME = 0x87;
+export const DNS_NAME = 0x82;
+export const IP_NAME = 0x87;
 /** AuthorityKeyIdentifier's keyIdentifier. */
 const KEY_IDENTIFIER = 0x80;
 
@@ -77,6 +78,11 @@ export function subjectAltName(names: readonly SubjectName[], critical = false):
       : der(IP_NAME, name.octets)
   );
   return extension(OID.subjectAltName, derSequence(...parts), critical);
+}
+
+/** Writes nameConstraints from its contents, critical as RFC 5280 4.2.1.10 wants it. */
+export function nameConstraints(contents: Uint8Array): Uint8Array {
+  return extension(OID.nameConstraints, contents, true);
 }
 
 /** Writes subjectKeyIdentifier. */

@@ -41,10 +41,17 @@ export function parseHostName(text: string): SubjectName {
 /**
  * Reads a further DNS name of a host; see {@linkcode parseHostName} for its form.
  *
+ * @param option The flag that it was given with, for the error.
+ * @param allowWildcard Whether its first label may be `*` (RFC 6125 6.4.3).
+ *
  * @throws {CaError} `DNS_NAME` If it is none, or an IP literal.
  */
-export function parseDnsName(text: string): SubjectName {
-  const facts = { option: "--dns", value: text };
+export function parseDnsName(
+  text: string,
+  option = "--dns",
+  allowWildcard = false,
+): SubjectName {
+  const facts = { option, value: text };
   if (parseIpAddress(text) !== undefined) {
     throw new CaError("DNS_NAME", {
       ...facts,
@@ -52,9 +59,13 @@ export function parseDnsName(text: string): SubjectName {
       hint: `write --ip ${text}`,
     });
   }
-  const name = readDnsName(text);
-  if (name.ok) return { kind: "dns", text: name.text };
-  throw new CaError("DNS_NAME", { ...facts, cause: name.cause, hint: name.hint });
+  const below = allowWildcard && /^\*\.[^.]+\.[^.]/.test(text) ? text.slice(2) : undefined;
+  const name = readDnsName(below ?? text);
+  if (name.ok) return { kind: "dns", text: below === undefined ? name.text : `*.${name.text}` };
+  const hint = text.includes("*") && option === "--dns" && !allowWildcard
+    ? `${name.hint}, or add --allow-wildcard`
+    : name.hint;
+  throw new CaError("DNS_NAME", { ...facts, cause: name.cause, hint });
 }
 
 /**

@@ -5,11 +5,12 @@ import type { KeyEngine, KeyType } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
 import { changePki } from "./change.ts";
+import { parseDomain, parseNetwork } from "./constraints.ts";
 import { CaError } from "./error.ts";
 import { keyIdentifier } from "./extensions.ts";
 import { signEmptyCrl } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
-import { encodeName, LONGEST_ATTRIBUTE } from "./name.ts";
+import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
 import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
@@ -32,6 +33,12 @@ export interface InitOptions extends LockOptions {
   readonly dir: string;
   /** Common name, {@linkcode CA_NAME} by default. */
   readonly name?: string;
+  /** What its subject has before the CN, as {@linkcode parseSubject} reads it. */
+  readonly subject?: string | undefined;
+  /** The domains that it may vouch for; all when there is none. */
+  readonly permitDns?: readonly string[];
+  /** The networks that it may vouch for; all when there is none. */
+  readonly permitIp?: readonly string[];
   /** P-256 by default. */
   readonly keyType?: KeyType;
   /** Days of validity, {@linkcode CA_DAYS} by default. */
@@ -63,7 +70,8 @@ export interface InitResult {
 /**
  * Makes a CA: key, self-signed certificate and an empty CRL. An existing one is never touched.
  *
- * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`, `DAYS`
+ * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`,
+ * `SUBJECT`, `DNS_NAME`, `IP_ADDRESS`, `DAYS`
  * for input that cannot be used;
  * `KEY_URI`, `CA_KEY` for a token's key that cannot be used.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
@@ -73,13 +81,18 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   const now = (options.clock ?? systemClock)();
   const paths = pkiPaths(options.dir);
   checkCommonName(name);
+  const attributes = options.subject === undefined ? [] : parseSubject(options.subject);
+  const permitted = [
+    ...(options.permitDns ?? []).map(parseDomain),
+    ...(options.permitIp ?? []).map(parseNetwork),
+  ];
   const validity = authorityValidity(now, days);
   refuseExisting(paths);
   const uri = options.key === undefined ? undefined : checkKeyUri(options.key, "--key");
   using key = uri === undefined
     ? await engine.generateKey(keyType)
     : await openTokenKey(uri, engine, options.passphrase, uri);
-  const subject = encodeName([["CN", name]]);
+  const subject = encodeName([...attributes, ["CN", name]]);
   const serial = randomSerial();
   const certificate = await signCertificate({
     serial,
@@ -87,7 +100,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     subject,
     ...validity,
     publicKey: key.publicKey,
-    extensions: await authorityExtensions(key.publicKey),
+    extensions: await authorityExtensions(key.publicKey, permitted),
   }, key);
   const keyId = await keyIdentifier(key.publicKey);
   const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);

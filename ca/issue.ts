@@ -1,10 +1,11 @@
 /** Credentials for hosts: a directory for each that QEMU takes as it is. */
 
 import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
-import { checkCredentials } from "../creds/mod.ts";
+import { checkCredentials, PROFILES } from "../creds/mod.ts";
 import type { Engine, KeyType } from "../engine/mod.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import { type Change, changePki } from "./change.ts";
+import { checkPermitted } from "./constraints.ts";
 import { CaError } from "./error.ts";
 import { type Issuer, openIssuer } from "./issuer.ts";
 import { fitsSubject, signLeaf } from "./leaf.ts";
@@ -62,7 +63,7 @@ export interface IssuedHost {
   readonly notAfter: Date;
   /** Whether the CA ends before the days that were asked for. */
   readonly cut: boolean;
-  /** Whether the name stands in the subject, where it may have 64 characters. */
+  /** Whether the name stands in the subject, where it may have 64 characters and has to be permitted. */
   readonly named: boolean;
   /** Where the set lies that the host had before, if it had one. */
   readonly previous: string | undefined;
@@ -97,8 +98,8 @@ export async function issueHost(options: HostOptions & IssueContext): Promise<Is
  * Makes keys and certificates for hosts, each a whole directory that replaces the host's old one
  * in one step. Either every host gets its new set or, after an error, none does.
  *
- * @throws {CaError} `HOST_NAME`, `DNS_NAME`, `IP_ADDRESS`, `DAYS`, `TOO_MANY_NAMES` for what is
- * asked; `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL` for the
+ * @throws {CaError} `HOST_NAME`, `DNS_NAME`, `IP_ADDRESS`, `SUBJECT`, `DAYS`, `TOO_MANY_NAMES`,
+ * `NAME_NOT_PERMITTED` for what is asked; `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL` for the
  * authority; `NOT_A_DIRECTORY`, `SYMBOLIC_LINK` for what lies in the way; `REFUSED` if QEMU would
  * not take what was made.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
@@ -114,6 +115,7 @@ export async function issueHosts(
   return await changePki(paths, context, async (change) => {
     const { engine, passphrase } = context;
     using issuer = await openIssuer(paths, { engine, now, passphrase });
+    for (const { names } of requests) checkPermitted(names, issuer.constraints);
     for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
     for (const { host } of requests) isOwnDirectory(`${paths.hosts}/${host.text}`);
     const issued: IssuedHost[] = [];
@@ -182,11 +184,14 @@ async function issueOne(work: Work): Promise<IssuedHost> {
     files: files.map((name) => `${dir}/${name}`),
     ...validity,
     cut,
-    named: fitsSubject(request.host),
+    named: fitsSubject(request, issuer),
     previous: before === undefined ? undefined : `${paths.previous}/${host}`,
     dropped: (before ?? []).filter((name) => !files.includes(name)),
   };
 }
+
+/** The lines of QEMU that take an EC key with a critical key usage. */
+const STRICT_LINES = PROFILES.filter((line) => !line.wantsKeyEncipherment);
 
 /** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
 async function refuseWhatQemuRefuses(work: Work, staged: string, dir: string): Promise<void> {
@@ -194,6 +199,7 @@ async function refuseWhatQemuRefuses(work: Work, staged: string, dir: string): P
   const verdicts = await checkCredentials(staged, {
     engine,
     clock: () => now,
+    ...(request.profile === "strict" ? { profiles: STRICT_LINES } : {}),
     ...(password === undefined ? {} : { password }),
   });
   for (const verdict of verdicts) {

@@ -17,6 +17,7 @@ import {
 } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
+import { type Constraints, constraintsOf } from "./constraints.ts";
 import { crlNumberAt, signCrl } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
@@ -36,6 +37,8 @@ export interface IssuerIdentity extends Validity {
 export interface Issuer extends IssuerIdentity, Disposable {
   /** Its CN, where it has one that can stand in other names. */
   readonly commonName: string | undefined;
+  /** The names that it may vouch for. */
+  readonly constraints: Constraints;
   readonly key: SigningKey;
   /** `ca-cert.pem` for the hosts: every certificate of the authority's own file. */
   readonly certificatePem: string;
@@ -74,6 +77,7 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
     return {
       ...identity,
       commonName: commonName(certificate),
+      constraints: constraintsOf(certificate),
       key,
       certificatePem: certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join(""),
       crlPem: isThere(paths.caCrl)

@@ -10,6 +10,7 @@ export * from "./issue.ts";
 export type { LockOptions } from "./lock.ts";
 export { checkPassphrase, readPassphrase, readQemuPassphrase } from "./passphrase.ts";
 export { PKI_DIRECTORY } from "./pki.ts";
-export { type Role, ROLES } from "./profile.ts";
+export { type AttributeType, type NameAttribute, parseSubject } from "./name.ts";
+export { PROFILE_NAMES, type ProfileName, type Role, ROLES } from "./profile.ts";
 export type { HostOptions } from "./request.ts";
 export { CA_DAYS, daysUntil, HOST_DAYS, LONGEST_DAYS } from "./validity.ts";

@@ -9,16 +9,27 @@
  */
 
 import type { KeyType } from "../engine/mod.ts";
+import { encodePermitted, type Subtree } from "./constraints.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
   extendedKeyUsage,
   keyIdentifier,
   keyUsage,
+  nameConstraints,
   subjectAltName,
   subjectKeyIdentifier,
 } from "./extensions.ts";
 import type { SubjectName } from "./host_name.ts";
+
+/**
+ * How a host's certificate is made: `widest` for every line of QEMU and libvirt, `strict` with the
+ * key usage critical whatever the key, which QEMU before 7.2.22 and 10.1.3 refuses on EC keys.
+ */
+export type ProfileName = "widest" | "strict";
+
+/** All profiles, the one that is taken unless said otherwise first. */
+export const PROFILE_NAMES: readonly ProfileName[] = ["widest", "strict"];
 
 /** What a host's certificate is for: the endpoint that QEMU loads it as. */
 export type Role = "server" | "client";
@@ -30,23 +41,29 @@ const CA_CONSTRAINTS = basicConstraints(true);
 const CA_USAGE = keyUsage(["keyCertSign", "cRLSign"], true);
 const LEAF_CONSTRAINTS = basicConstraints(false);
 const SIGNING_USAGE = keyUsage(["digitalSignature"], false);
+const STRICT_SIGNING_USAGE = keyUsage(["digitalSignature"], true);
 const RSA_USAGE = keyUsage(["digitalSignature", "keyEncipherment"], true);
 const PURPOSE: Readonly<Record<Role, Uint8Array>> = {
   server: extendedKeyUsage("serverAuth"),
   client: extendedKeyUsage("clientAuth"),
 };
 
-/** The extensions of a self-signed CA certificate. */
-export async function authorityExtensions(publicKey: Uint8Array): Promise<Uint8Array[]> {
+/** The extensions of a self-signed CA certificate that may vouch for all names or a few. */
+export async function authorityExtensions(
+  publicKey: Uint8Array,
+  permitted: readonly Subtree[] = [],
+): Promise<Uint8Array[]> {
   return [
     CA_CONSTRAINTS,
     CA_USAGE,
     subjectKeyIdentifier(await keyIdentifier(publicKey)),
+    ...(permitted.length === 0 ? [] : [nameConstraints(encodePermitted(permitted))]),
   ];
 }
 
 /** What the extensions of a host's certificate depend on. */
 export interface LeafProfile {
+  readonly profile: ProfileName;
   readonly role: Role;
   readonly keyType: KeyType;
   /** SubjectPublicKeyInfo, DER. */
@@ -60,10 +77,14 @@ export interface LeafProfile {
 
 /** The extensions of a host's certificate. */
 export async function leafExtensions(profile: LeafProfile): Promise<Uint8Array[]> {
-  const { role, keyType, publicKey, names, issuerKeyId, anonymous } = profile;
+  const { profile: kind, role, keyType, publicKey, names, issuerKeyId, anonymous } = profile;
   return [
     LEAF_CONSTRAINTS,
-    keyType.startsWith("rsa-") ? RSA_USAGE : SIGNING_USAGE,
+    keyType.startsWith("rsa-")
+      ? RSA_USAGE
+      : kind === "strict"
+      ? STRICT_SIGNING_USAGE
+      : SIGNING_USAGE,
     PURPOSE[role],
     subjectAltName(names, anonymous),
     subjectKeyIdentifier(await keyIdentifier(publicKey)),

@@ -3,7 +3,8 @@
 import type { KeyType } from "../engine/mod.ts";
 import { CaError } from "./error.ts";
 import { parseDnsName, parseHostName, parseIpName, type SubjectName } from "./host_name.ts";
-import { type Role, ROLES } from "./profile.ts";
+import { type NameAttribute, parseSubject } from "./name.ts";
+import { type ProfileName, type Role, ROLES } from "./profile.ts";
 import { HOST_DAYS } from "./validity.ts";
 
 /** A host as the user or an inventory names it. */
@@ -18,6 +19,12 @@ export interface HostOptions {
   readonly roles?: readonly Role[];
   /** P-256 by default. */
   readonly keyType?: KeyType;
+  /** `widest` by default. */
+  readonly profile?: ProfileName;
+  /** What its subject has before the CN, as {@linkcode parseSubject} reads it; `O=<CA>` by default. */
+  readonly subject?: string | undefined;
+  /** Whether a DNS name may be a wildcard. */
+  readonly allowWildcard?: boolean;
   /** Days of validity, {@linkcode HOST_DAYS} by default. */
   readonly days?: number;
 }
@@ -30,6 +37,9 @@ export interface HostRequest {
   /** In the order of {@linkcode ROLES}. */
   readonly roles: readonly Role[];
   readonly keyType: KeyType;
+  readonly profile: ProfileName;
+  /** What comes before the CN; `undefined` for the CA's name as O. */
+  readonly subject: readonly NameAttribute[] | undefined;
   readonly days: number;
 }
 
@@ -37,7 +47,7 @@ export interface HostRequest {
  * Checks what is asked for hosts.
  *
  * @throws {CaError} `HOST_NAME`, `DNS_NAME`, `IP_ADDRESS` for a name that is none, `HOST_NAME` if a
- * host is named twice.
+ * host is named twice, `SUBJECT`.
  */
 export function parseRequests(hosts: readonly HostOptions[]): HostRequest[] {
   const seen = new Set<string>();
@@ -54,16 +64,25 @@ export function parseRequests(hosts: readonly HostOptions[]): HostRequest[] {
   });
 }
 
-function parseRequest(options: HostOptions): HostRequest {
-  const { keyType = "ec-p256", days = HOST_DAYS } = options;
+/** Checks what is asked for one host; see {@linkcode parseRequests}. */
+export function parseRequest(options: HostOptions): HostRequest {
+  const { keyType = "ec-p256", profile = "widest", days = HOST_DAYS, subject } = options;
   const host = parseHostName(options.host);
   const names = [
     host,
-    ...(options.dns ?? []).map(parseDnsName),
+    ...(options.dns ?? []).map((name) => parseDnsName(name, "--dns", options.allowWildcard)),
     ...(options.ip ?? []).map(parseIpName),
   ];
   const unique = new Map(names.map((name) => [`${name.kind}:${name.text}`, name]));
   const wanted = options.roles ?? [];
   const roles = wanted.length === 0 ? ROLES : ROLES.filter((role) => wanted.includes(role));
-  return { host, names: [...unique.values()], roles, keyType, days };
+  return {
+    host,
+    names: [...unique.values()],
+    roles,
+    keyType,
+    profile,
+    subject: subject === undefined ? undefined : parseSubject(subject),
+    days,
+  };
 }

@@ -20,6 +20,13 @@ export const KEY_TYPE_FLAG: Flag = {
   help: "kind of key",
 };
 
+/** The subject before its CN. */
+export const SUBJECT_FLAG: Flag = {
+  name: "subject",
+  value: "DN",
+  help: "what the subject has before its CN, as in O=Example,L=Rack 7",
+};
+
 /** The kind of key that the flag names. */
 export function keyTypeFor(input: Input): KeyType {
   return input.get("key-type") as KeyType;

@@ -1,6 +1,13 @@
 /** `ca init`: a new authority. */
 
-import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
+import {
+  DIR_FLAG,
+  KEY_TYPE_FLAG,
+  keyTypeFor,
+  sayWaiting,
+  SUBJECT_FLAG,
+  untilText,
+} from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { newPassphrase, PASSPHRASE_FLAG, tokenPin } from "./_passphrase.ts";
 import type { Command, Input } from "./_command.ts";
@@ -16,6 +23,10 @@ export const caInit: Command = {
     ["deno task ca init --key-type rsa-3072 --days 7300", "RSA, for twenty years"],
     ["deno task ca init --passphrase-file /run/ca-pass", "its key encrypted"],
     [
+      "deno task ca init --permit-dns rack7.example --permit-ip 192.0.2.0/24",
+      "a CA that nobody trusts for any other name",
+    ],
+    [
       'deno task ca init --key "pkcs11:token=virt;object=ca-key;type=private"',
       "its key in a token, which signs",
     ],
@@ -23,6 +34,19 @@ export const caInit: Command = {
   flags: [
     DIR_FLAG,
     { name: "name", value: "CN", default: "virtcreds CA", help: "common name of the CA" },
+    SUBJECT_FLAG,
+    {
+      name: "permit-dns",
+      value: "DOMAIN",
+      repeat: true,
+      help: "vouch only for DNS names in this domain",
+    },
+    {
+      name: "permit-ip",
+      value: "NETWORK",
+      repeat: true,
+      help: "vouch only for addresses in this network",
+    },
     KEY_TYPE_FLAG,
     { name: "days", value: "N", default: "3650", help: "days until it expires" },
     {
@@ -35,7 +59,9 @@ export const caInit: Command = {
   ],
   notes: `An existing CA is never overwritten. With --passphrase-file the key is encrypted (PBES2,
 AES-256-CBC, PBKDF2-SHA-256 with 600,000 rounds), as openssl and certtool read it; on a terminal
---passphrase-file - asks for the passphrase. A token's URI lies in DIR/ca-key.uri, its PIN nowhere.`,
+--passphrase-file - asks for the passphrase. A token's URI lies in DIR/ca-key.uri, its PIN nowhere.
+What --permit-dns and --permit-ip allow stands in the certificate as critical name constraints; a
+kind of name that neither speaks of stays free.`,
   run,
 };
 
@@ -46,6 +72,9 @@ async function run(input: Input): Promise<number> {
   const made = await initAuthority({
     dir,
     name: input.get("name")!,
+    subject: input.get("subject"),
+    permitDns: input.all("permit-dns"),
+    permitIp: input.all("permit-ip"),
     keyType: keyTypeFor(input),
     days: input.number("days", 1, LONGEST_DAYS)!,
     engine: await engineFor(input),

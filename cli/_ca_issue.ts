@@ -1,8 +1,15 @@
 /** `ca issue`: credentials for hosts. */
 
 import { resolve } from "@std/path";
-import type { IssuedCertificate, IssuedHost, Role } from "../ca/mod.ts";
-import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, untilText } from "./_ca_flags.ts";
+import type { IssuedCertificate, IssuedHost, ProfileName, Role } from "../ca/mod.ts";
+import {
+  DIR_FLAG,
+  KEY_TYPE_FLAG,
+  keyTypeFor,
+  sayWaiting,
+  SUBJECT_FLAG,
+  untilText,
+} from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import {
   authorityPassphrase,
@@ -38,6 +45,15 @@ export const caIssue: Command = {
       help: "endpoint to issue for; both when absent",
     },
     KEY_TYPE_FLAG,
+    SUBJECT_FLAG,
+    {
+      name: "profile",
+      value: "NAME",
+      choices: ["widest", "strict"],
+      default: "widest",
+      help: "extensions for every QEMU, or as RFC 5280 would have them",
+    },
+    { name: "allow-wildcard", help: "take a --dns such as *.example.com" },
     { name: "days", value: "N", default: "365", help: "days until it expires" },
     PASSPHRASE_FLAG,
     HOST_PASSPHRASE_FLAG,
@@ -49,6 +65,8 @@ export const caIssue: Command = {
 DIR/previous/HOST until the next. Names are folded to lower case, internationalized ones
 become A-labels; a HOST that is an IP address becomes an IP name, and its directory is
 called as RFC 5952 spells it (hosts/fd00::1).
+Without --subject it is O=<the CA's CN>, which virt-pki-validate looks for. --profile strict
+makes the key usage critical on EC keys too: QEMU before 7.2.22 and 8.0 to 10.1.2 refuses that.
 The passphrase of an encrypted CA key is asked for on a terminal. One for the hosts' keys must
 not end with a line end: QEMU, which reads it from a file too, would take that for a part of it.`,
   run,
@@ -63,6 +81,9 @@ async function run(input: Input): Promise<number> {
     dns: input.all("dns"),
     ip: input.all("ip"),
     roles: input.all("role") as Role[],
+    profile: input.get("profile") as ProfileName,
+    subject: input.get("subject"),
+    allowWildcard: input.on("allow-wildcard"),
     keyType: keyTypeFor(input),
     days,
   }));
@@ -135,7 +156,8 @@ function sayNotes(host: IssuedHost, asked: string, days: number): void {
     say(`${host.host} is valid until ${end} instead of for ${days} days, as its CA ends then`);
   }
   if (!host.named) {
-    say(`${host.host} is too long for a CN: its subject has none, its alternative names have it`);
+    const why = host.host.length > 64 ? "is too long for a CN" : "is no CN that its CA may give";
+    say(`${host.host} ${why}: its subject has none, its alternative names have it`);
   }
   if (host.dropped.length > 0) {
     say(`not in the new set, but kept in ${host.previous}: ${printable(host.dropped.join(", "))}`);

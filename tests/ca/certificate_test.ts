@@ -144,6 +144,7 @@ for (const kind of KINDS) {
         notAfter,
         publicKey: spki,
         extensions: await leafExtensions({
+          profile: "widest",
           role: "server",
           keyType: kind.type,
           publicKey: spki,
@@ -217,6 +218,7 @@ Deno.test("encodeTbsCrl() writes no extensions for an entry without a reason", (
 Deno.test("leafExtensions() names a client by its purpose, and marks the names critical without a subject", async () => {
   const { spki } = await generate(KINDS[0]!);
   const extensions = await leafExtensions({
+    profile: "widest",
     role: "client",
     keyType: "ec-p256",
     publicKey: spki,

@@ -197,8 +197,27 @@ const WRONG: readonly {
     args: ["issue", "a", "--dns", "*.example.com"],
     ca: true,
     error: "--dns '*.example.com' is not a DNS name: it has a wildcard",
-    hint: "name each host",
+    hint: "name each host, or add --allow-wildcard",
     code: 2,
+  },
+  {
+    args: ["issue", "a", "--subject", "X=y"],
+    ca: true,
+    error: "--subject 'X=y' cannot be used: X is none of C, L, ST, O, OU, DC",
+    hint: 'write it as in --subject "O=Example,L=Rack 7"',
+    code: 2,
+  },
+  {
+    args: ["init", "--permit-ip", "192.0.2.7/24"],
+    error: "--permit-ip '192.0.2.7/24' is not an IP address: it is an address within the network",
+    hint: "write --permit-ip 192.0.2.0/24",
+    code: 2,
+  },
+  {
+    args: ["init", "--passphrase-file", "nowhere"],
+    error: "cannot read nowhere: no such file or directory",
+    hint: "",
+    code: 1,
   },
   {
     args: ["issue", "a", "--dns", "192.0.2.1"],
