@@ -3,6 +3,8 @@
 const BENCHES = {
   startup: async () => (await import("./startup.ts")).benchStartup(),
   issue: async () => (await import("./issue.ts")).benchIssue(),
+  tls: async () => (await import("./tls.ts")).benchTls(),
+  keys: async () => (await import("./keys.ts")).benchKeys(),
   migration: async () => (await import("./migration.ts")).benchMigration(),
 } as const;
 

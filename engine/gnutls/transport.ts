@@ -9,7 +9,7 @@ import { size } from "./symbols.ts";
 const EAGAIN = Deno.build.os === "linux" ? 11 : 35;
 
 /** First size in bytes of a session's buffers; most sessions never need more. */
-const SMALLEST = 8 * 1024;
+const SMALLEST = 4 * 1024;
 
 /** Ciphertext of one session, waiting in either direction. */
 export class Transport {
