@@ -2,6 +2,7 @@
 
 import type { TlsOptions } from "../channel/mod.ts";
 import { CredsError, type ObjectRegistry, type TlsCreds } from "../creds/mod.ts";
+import { leaveOut } from "./_refuse.ts";
 import { ChardevError } from "./error.ts";
 import type { SocketChardev } from "./options.ts";
 
@@ -18,11 +19,13 @@ export type TlsPlan = Pick<TlsOptions, "creds" | "hostname" | "authorize">;
  *
  * @throws {CredsError} `NO_TLS_CREDS` or `NOT_TLS_CREDS` If there are no such credentials.
  * @throws {ChardevError} `ROLE` if a listening TLS client does not know whom to expect,
- * `NO_EFFECT` if a TLS server is given a name to verify.
+ * `NO_EFFECT` if a TLS server is given a name to verify, or if credentials that look at no
+ * certificate are given an authorization, which would let everybody in.
  */
 export function planTls(chardev: SocketChardev, objects: ObjectRegistry): TlsPlan | undefined {
   if (chardev.tlsCreds === undefined) return undefined;
   const creds = findCreds(objects, chardev.tlsCreds);
+  if (chardev.tlsAuthz !== undefined) checkAuthorizes(creds);
   const authorize = chardev.tlsAuthz === undefined
     ? {}
     : { authorize: objects.authorization(chardev.tlsAuthz) };
@@ -49,6 +52,40 @@ export function planTls(chardev: SocketChardev, objects: ObjectRegistry): TlsPla
       `a listening socket is the TLS server for QEMU, gnutls-cli and openssl s_client: make ${creds.id} with endpoint=server`,
       "to be the TLS client of a peer that dials in as TLS server, add tls-hostname=NAME of its certificate",
     ],
+  });
+}
+
+/**
+ * Finds out whether the authorization of a device is missing: QEMU notices at the first peer, and
+ * refuses that one and all after it.
+ */
+export function missingAuthz(
+  chardev: SocketChardev,
+  objects: ObjectRegistry,
+): CredsError | undefined {
+  if (chardev.tlsAuthz === undefined) return undefined;
+  try {
+    objects.authorization(chardev.tlsAuthz).allows("");
+    return undefined;
+  } catch (error) {
+    if (error instanceof CredsError) return error;
+    throw error;
+  }
+}
+
+/** An authorization is asked about the name in a verified certificate, and about nothing else. */
+function checkAuthorizes(creds: TlsCreds): void {
+  if (creds.kind === "x509" && creds.verifyPeer) return;
+  const [cause, mend] = creds.kind === "x509"
+    ? ["with verify-peer=off: every peer would be let in", `set verify-peer=on on ${creds.id}`]
+    : [
+      `with tls-creds-${creds.kind}: it admits by the name in a certificate, and there is none`,
+      `make ${creds.id} a tls-creds-x509`,
+    ];
+  throw new ChardevError("NO_EFFECT", {
+    option: "tls-authz",
+    cause,
+    hint: `${mend}, or ${leaveOut("tls-authz")}`,
   });
 }
 

@@ -30,7 +30,7 @@ export async function readDevice(
 ): Promise<{ chardev: SocketChardev; objects: ObjectRegistry }> {
   const text = input.get("chardev");
   if (text === undefined) throw usage("missing --chardev", `see ${command} --help`);
-  const { parseSocketChardev } = await import("../chardev/mod.ts");
+  const { missingAuthz, parseSocketChardev } = await import("../chardev/mod.ts");
   const chardev = parseSocketChardev(text);
   for (const { text, hint } of chardev.warnings) say(`warning: ${text}`, hint);
   if (chardev.server !== server) {
@@ -39,5 +39,10 @@ export async function readDevice(
       server ? "add server=on, or run the client" : "leave server= out, or run the server",
     );
   }
-  return { chardev, objects: await makeObjects(input) };
+  const objects = await makeObjects(input);
+  const missing = missingAuthz(chardev, objects);
+  if (missing !== undefined) {
+    say(`warning: ${missing.message}: every peer will be refused`, ...missing.hints);
+  }
+  return { chardev, objects };
 }

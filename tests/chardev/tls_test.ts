@@ -5,10 +5,11 @@ import {
   ChardevError,
   describeChannel,
   MAX_HANDSHAKES,
+  missingAuthz,
   parseSocketChardev,
   planTls,
 } from "../../chardev/mod.ts";
-import { CredsError } from "../../creds/mod.ts";
+import { CredsError, ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine, EngineError } from "../../engine/mod.ts";
 import { readToEnd } from "../support/channels.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -180,6 +181,52 @@ for (const engine of ["gnutls", "platform"] as const) {
     const error = await assertRejects(() => dial(twoClients, server.address), EngineError);
     assertMatch(error.hints.join(), /tls0 makes this side the TLS client/);
     assertMatch((await server.refusal(1)).hints.join(), /endpoint=server/);
+  });
+
+  test("planTls() refuses an authorization that no certificate is shown to", async (dirs) => {
+    const psk = `${dirs.localhost}/../psk`;
+    Deno.mkdirSync(psk);
+    Deno.writeTextFileSync(`${psk}/keys.psk`, "alice:00112233445566778899aabbccddeeff\n");
+    const cases = [
+      ["x509", `tls-creds-x509,id=tls0,dir=${dirs.localhost},endpoint=server,verify-peer=off`],
+      // The platform has neither of these.
+      ["psk", `tls-creds-psk,id=tls0,dir=${psk},endpoint=server`],
+      ["anon", "tls-creds-anon,id=tls0,endpoint=server"],
+    ] as const;
+    const listening = parseSocketChardev(
+      "socket,id=s0,host=::1,port=0,server=on,tls-creds=tls0,tls-authz=az",
+    );
+    for (const [kind, option] of cases) {
+      if (kind !== "x509" && engine === "platform") continue;
+      using registry = new ObjectRegistry({ engine: await chooseEngine(engine) });
+      await registry.add(option);
+      await registry.add("authz-simple,id=az,identity=CN=nobody");
+      const error = assertThrows(() => planTls(listening, registry), ChardevError);
+      assertEquals([error.code, error.exitCode], ["NO_EFFECT", 2]);
+      assertMatch(
+        error.message,
+        /^option 'tls-authz' has no effect with (verify-peer=off|tls-creds-)/,
+      );
+      assertMatch(error.hints.join(), /leave tls-authz= out$/);
+      const { tlsAuthz: _, ...open } = listening;
+      assertEquals(planTls(open, registry)?.authorize, undefined);
+    }
+  });
+
+  test("missingAuthz() finds an authorization that is not there or is none", async (dirs) => {
+    using registry = await objects(engine, dirs.localhost, "server");
+    await registry.add("authz-simple,id=az,identity=x");
+    const device = parseSocketChardev("socket,id=s0,host=::1,port=0,server=on,tls-creds=tls0");
+    for (
+      const [id, message] of [
+        ["az", undefined],
+        ["nope", "Cannot find QAuthZ object ID nope"],
+        ["tls0", "Object 'tls0' is not a QAuthZ subclass"],
+      ] as const
+    ) {
+      assertEquals(missingAuthz({ ...device, tlsAuthz: id }, registry)?.message, message);
+    }
+    assertEquals(missingAuthz(device, registry), undefined);
   });
 
   test("planTls() refuses a TLS client that does not know whom to expect", async (dirs) => {

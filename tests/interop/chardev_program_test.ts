@@ -93,6 +93,18 @@ programTest(
   },
 );
 
+Deno.test("chardev/server.ts warns at its start of an authorization that is not there", async () => {
+  using folder = temporaryDirectory();
+  const dirs = await directories(folder.path);
+  await using server = startProgram("chardev/server.ts", [
+    ...object(dirs.localhost, "server"),
+    ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0,tls-authz=az"],
+  ]);
+  await server.untilErr(
+    /^warning: Cannot find QAuthZ object ID az: every peer will be refused\nhint: --object authz-simple,id=az,identity=DN\nlistening on /,
+  );
+});
+
 Deno.test("chardev/server.ts --serve goes on until its standard input ends", async () => {
   using folder = temporaryDirectory();
   const dirs = await directories(folder.path);
@@ -199,6 +211,19 @@ Deno.test("chardev commands answer wrong input with one error and a hint", async
       ],
       1,
       /^error: Expected TLS credentials for a server endpoint$/,
+    ],
+    [
+      [
+        "server",
+        ...[
+          "--object",
+          `tls-creds-x509,id=tls0,dir=${dirs.localhost},endpoint=server,verify-peer=off`,
+        ],
+        ...["--object", "authz-simple,id=az,identity=CN=nobody"],
+        ...["--chardev", `${tcp},server=on,tls-creds=tls0,tls-authz=az`],
+      ],
+      2,
+      /^error: option 'tls-authz' has no effect with verify-peer=off: every peer would be let in$/,
     ],
     [
       ["client", "--chardev", "socket,id=s0,host=127.0.0.1,port=1"],
