@@ -4,7 +4,7 @@ import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationParameters, MigrationState, StreamSource } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
-import { say, sayError, showProgress, untilSignal } from "./_console.ts";
+import { say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
   messageOf,
@@ -12,7 +12,7 @@ import {
   type MigrationRoom,
   readParameters,
 } from "./_migration.ts";
-import { makeObjects } from "./_objects.ts";
+import { makeObjects, serveObjects } from "./_objects.ts";
 
 const NOTES =
   `--in sends what a target kept; it is verified first. --guest-ram sends a built-in guest,
@@ -57,9 +57,9 @@ export const migrationSource: Command = {
     const room = await import("../migration/mod.ts");
     const parameters = readParameters(input, room);
     using objects = await makeObjects(input);
-    const id = parameters["tls-creds"];
-    if (id !== "" && !monitored) objects.tlsCreds(id, "client");
-    return await untilSignal(async (signal) => {
+    // A monitor may still set what is missing.
+    if (!monitored) room.sourceCredentials(parameters, objects);
+    return await serveObjects(input, objects, async (signal) => {
       const { source, close } = await open(room, signal);
       using _ = close;
       const program = { input, room, objects, parameters, source, state: room.initialState() };

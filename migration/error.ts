@@ -37,4 +37,8 @@ export class MigrationError extends VirtcredsError {
   constructor(readonly code: MigrationErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(MIGRATION_ERRORS, code, facts, options);
   }
+
+  override get exitCode(): 1 | 2 {
+    return this.code === "PARAMETER" || this.code === "GUEST" ? 2 : 1;
+  }
 }

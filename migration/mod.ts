@@ -11,6 +11,7 @@ export * from "./monitor_commands.ts";
 export * from "./parameters.ts";
 export * from "./qmp_client.ts";
 export * from "./receive.ts";
+export * from "./security.ts";
 export * from "./send.ts";
 export * from "./sink.ts";
 export * from "./source_service.ts";

@@ -4,6 +4,7 @@ import { type Address, connect, startTls, type TlsChannel } from "../channel/mod
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationParameters } from "./parameters.ts";
+import { sourceCredentials } from "./security.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
 import type { StreamSource } from "./stream_file.ts";
@@ -26,13 +27,12 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
  * @throws {ChannelError} `CONNECT_FAILED`.
  * @throws {EngineError} `TLS_HANDSHAKE`.
  * @throws {CredsError} If the destination is not who it should be, or there are no such credentials.
- * @throws {MigrationError} `PEER_CLOSED`, `PEER_FAILED` if it refuses or breaks off.
+ * @throws {MigrationError} `PARAMETER` if it is to be verified without TLS, `PEER_CLOSED`,
+ * `PEER_FAILED` if it refuses or breaks off.
  */
 export async function runSource(options: SourceOptions): Promise<Sending> {
   const { address, objects, parameters, signal } = options;
-  const id = parameters["tls-creds"];
-  // Looked up before anything is dialled, as QEMU does on its side.
-  const creds = id === "" ? undefined : objects.tlsCreds(id, "client");
+  const creds = sourceCredentials(parameters, objects);
   const raw = await connect(address, signal === undefined ? {} : { signal });
   let channel: ByteChannel = raw;
   let tls: TlsChannel | undefined;

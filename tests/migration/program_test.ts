@@ -50,12 +50,17 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp, hi
       2,
       /exclude each other/,
     ],
-    [["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "lots"], 1, /'lots' is not a size/],
+    [["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "lots"], 2, /'lots' is not a size/],
     [["source", "--migrate", "tcp:127.0.0.1:1", "--in", "/no/file"], 1, /no such file/, false],
     [
       ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "1M"],
       1,
       /Failed to connect to '127\.0\.0\.1:1': Connection refused/,
+    ],
+    [
+      ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "1M", "--tls-hostname", "vm2"],
+      2,
+      /tls-hostname is verified over TLS only, and without tls-creds the guest goes in plain/,
     ],
     [["source", "--migrate", "fd:3", "--guest-ram", "1M"], 2, /fd: is not supported/],
     [["inspect"], 2, /missing FILE/],
@@ -168,6 +173,10 @@ Deno.test("migration target and source take QEMU's monitor commands", async () =
   await target.says(/Migration status: setup\nsocket address: \[\n\tunix:/);
 
   await using source = startProgram("source", ["--monitor", "stdio", "--guest-ram", "8M"]);
+  await source.type("migrate_set_parameter tls-hostname vm2");
+  await source.type(`migrate ${socket}`);
+  await source.says(/Error: tls-hostname is verified over TLS only, .*\nhint: .*tls-creds ID/);
+  await source.type('migrate_set_parameter tls-hostname ""');
   await source.type("migrate tcp:127.0.0.1:1");
   await source.says(/Error: Failed to connect to '127\.0\.0\.1:1': Connection refused/);
   await source.type("info migrate");

@@ -203,3 +203,16 @@ Deno.test("runTarget() and runSource() name credentials that are not there", asy
   );
   assertEquals(await channel.read(new Uint8Array(1)), null);
 });
+
+Deno.test("runSource() dials nobody when a name is to be verified without TLS", async () => {
+  await using listener = await listen(ANY);
+  using objects = new ObjectRegistry({ engine: await chooseEngine() });
+  const parameters = { ...defaultParameters(), "tls-hostname": "vm2" };
+  const error = await assertRejects(
+    () => runSource({ address: listener.address, objects, parameters, source: GUEST }),
+    MigrationError,
+    "without tls-creds the guest goes in plain",
+  );
+  assertEquals([error.code, error.exitCode, error.hints.length], ["PARAMETER", 2, 1]);
+  await assertRejects(() => listener.accept(AbortSignal.timeout(100)), DOMException, "timeout");
+});
