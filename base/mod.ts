@@ -4,6 +4,7 @@ export * from "./clock.ts";
 export * from "./der.ts";
 export * from "./error.ts";
 export * from "./files.ts";
+export * from "./invocation.ts";
 export * from "./keyval.ts";
 export * from "./pem.ts";
 export * from "./version.ts";

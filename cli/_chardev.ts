@@ -3,6 +3,7 @@
 import type { SocketChardev } from "../chardev/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
+import { typed } from "./_help.ts";
 import { say } from "./_console.ts";
 import { makeObjects, OBJECT_FLAGS } from "./_objects.ts";
 
@@ -29,7 +30,7 @@ export async function readDevice(
   server: boolean,
 ): Promise<{ chardev: SocketChardev; objects: ObjectRegistry }> {
   const text = input.get("chardev");
-  if (text === undefined) throw usage("missing --chardev", `see ${command} --help`);
+  if (text === undefined) throw usage("missing --chardev", `see: ${typed(command)} --help`);
   const { missingAuthz, parseSocketChardev } = await import("../chardev/mod.ts");
   const chardev = parseSocketChardev(text);
   for (const { text, hint } of chardev.warnings) say(`warning: ${text}`, hint);

@@ -14,9 +14,9 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { BaseError, printable, VERSION, VirtcredsError } from "../base/mod.ts";
-
-export { printable };
+import { BaseError, printable, VERSION } from "../base/mod.ts";
+import { commandHelp, groupHelp, typed } from "./_help.ts";
+import { reportError } from "./_output.ts";
 
 /** A flag of a command. */
 export interface Flag {
@@ -120,7 +120,7 @@ export async function runCommand(command: Command, args: readonly string[]): Pro
 
 /** Checks the arguments against the command's flags. */
 export function parseInput(command: Command, args: readonly string[]): Input {
-  const help = `see ${command.name} --help`;
+  const help = `see: ${typed(command.name)} --help`;
   const flags = new Map(command.flags.map((flag) => [flag.name, flag]));
   const given = joinDash(args.map((arg) => longOption(arg, flags)), flags);
   checkValues(given, flags, help);
@@ -223,25 +223,6 @@ export function usage(text: string, hint: string | readonly string[]): BaseError
   return new BaseError("USAGE", { text, hint });
 }
 
-/** Prints a failure by the rules above and gives its exit code. */
-export function reportError(error: unknown): number {
-  if (Deno.env.get("VIRTCREDS_DEBUG")) console.error(error);
-  if (error instanceof VirtcredsError) {
-    console.error(`error: ${error.message}`);
-    for (const hint of error.hints) console.error(`hint: ${hint}`);
-    return error.exitCode;
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    console.error(`error: ${error.message.split(",")[0]!.replace(/^R/, "r")}`);
-    console.error("hint: run it with `deno task`, which grants what it needs");
-    return 1;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(`error: internal: ${printable(message)}`);
-  console.error("hint: this is a defect; VIRTCREDS_DEBUG=1 prints what a report needs");
-  return 1;
-}
-
 /** Runs to the end of the process: reports a failure, exits with the code. */
 export async function finish(work: () => Promise<number>): Promise<never> {
   let code: number;
@@ -261,41 +242,4 @@ function enterUserDirectory(): void {
   const user = Deno.env.get("INIT_CWD");
   if (user === undefined || project.protocol !== "file:") return;
   if (Deno.cwd() === project.pathname.replace(/\/$/, "")) Deno.chdir(user);
-}
-
-function groupHelp(group: CommandGroup): string {
-  const width = Math.max(...group.commands.map((c) => c.name.length));
-  return [
-    `${group.summary}`,
-    "",
-    ...group.commands.map((c) => `  ${c.name.padEnd(width)}  ${c.summary}`),
-    "",
-    "Examples:",
-    ...group.commands.flatMap((c) => c.examples.slice(0, 1)).map(([text]) => `  ${text}`),
-    "",
-    `Each command has --help. Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage.`,
-  ].join("\n");
-}
-
-function commandHelp(command: Command): string {
-  const labels = command.flags.map((f) =>
-    `--${f.name}${f.value === undefined ? "" : ` ${f.value}`}`
-  );
-  const width = Math.max(0, ...labels.map((label) => label.length));
-  const describe = (flag: Flag) =>
-    flag.help + (flag.choices ? ` (${flag.choices.join(", ")})` : "") +
-    (flag.default === undefined ? "" : ` [${flag.default}]`) + (flag.repeat ? "; repeats" : "");
-  return [
-    `${command.summary}`,
-    "",
-    `Usage: ${command.name} ${command.usage}`.trimEnd(),
-    "",
-    "Examples:",
-    ...command.examples.flatMap(([text, what]) => [`  # ${what}`, `  ${text}`]),
-    ...(command.flags.length === 0 ? [] : ["", "Flags:"]),
-    ...command.flags.map((flag, i) => `  ${labels[i]!.padEnd(width)}  ${describe(flag)}`),
-    ...(command.notes === undefined ? [] : ["", command.notes]),
-    "",
-    `Exit codes: 0 done, 1 ${command.exitOne ?? "the work failed"}, 2 wrong usage.`,
-  ].join("\n");
 }

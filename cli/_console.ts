@@ -1,34 +1,24 @@
 /** What the programs that run for a while share: messages, progress, signals. */
 
-import { VirtcredsError } from "../base/mod.ts";
-import { printable } from "./_command.ts";
-
-/** Tells the person at the console something, with advice. */
-export function say(text: string, ...hints: readonly string[]): void {
-  console.error([text, ...hints.map((hint) => `hint: ${hint}`)].join("\n"));
-}
-
-/** Tells of a failure that does not end the program. */
-export function sayError(subject: string, error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  const known = error instanceof VirtcredsError;
-  say(
-    `error: ${subject}: ${known ? message : printable(message)}`,
-    ...(known ? error.hints : []),
-  );
-}
+export { say, sayError } from "./_output.ts";
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Runs work that SIGINT, SIGTERM and SIGHUP stop through its `AbortSignal`, so that it puts the
  * terminal and its socket file in order; gives the exit code.
+ *
+ * @param onHangUp What SIGHUP does instead.
  */
-export async function untilSignal(work: (signal: AbortSignal) => Promise<void>): Promise<number> {
+export async function untilSignal(
+  work: (signal: AbortSignal) => Promise<void>,
+  onHangUp?: () => void,
+): Promise<number> {
   const stop = new AbortController();
   let code = 0;
   const listeners = Object.entries(SIGNALS).map(([name, number]) => {
     const listener = () => {
+      if (name === "SIGHUP" && onHangUp !== undefined) return onHangUp();
       code = 128 + number;
       stop.abort();
     };

@@ -2,7 +2,8 @@
 
 import { getColorEnabled, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import type { Finding, Summary, Verdict } from "../creds/mod.ts";
-import { printable } from "./_command.ts";
+import { printable } from "../base/mod.ts";
+import { line } from "./_output.ts";
 import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 
 /** Prints what a directory holds, until when, and what QEMU says. */
@@ -50,6 +51,6 @@ const COLOUR = { error: red, warning: yellow, info: (text: string) => text } as 
 function findingLines({ code, severity, file, cause, mend }: Finding): string[] {
   return [
     `  ${COLOUR[severity](severity)} ${code} ${printable(file)}: ${printable(cause)}`,
-    `    mend: ${mend}`,
+    `    mend: ${line(mend)}`,
   ];
 }

@@ -4,6 +4,7 @@ import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationParameters, MigrationState, StreamSource } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
+import { typed } from "./_help.ts";
 import { say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
@@ -49,7 +50,7 @@ export const migrationSource: Command = {
     const uri = input.get("migrate");
     const monitored = input.get("monitor") !== undefined;
     if (uri === undefined && !monitored) {
-      throw usage("missing --migrate", `see ${this.name} --help`);
+      throw usage("missing --migrate", `see: ${typed(this.name)} --help`);
     }
     const { parseAddress } = await import("../channel/mod.ts");
     const address = uri === undefined ? undefined : parseAddress(uri);

@@ -1,7 +1,7 @@
 /** The whole toolkit as one command: `virtcreds ca …`, `virtcreds creds …`, … */
 
-import { VERSION } from "../base/mod.ts";
-import { dispatch, finish, printable, usage } from "./_command.ts";
+import { printable, VERSION } from "../base/mod.ts";
+import { dispatch, finish, usage } from "./_command.ts";
 
 const GROUPS = {
   ca: {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { BaseError } from "../../base/mod.ts";
-import { type Command, parseInput, printable } from "../../cli/_command.ts";
+import { BaseError, printable } from "../../base/mod.ts";
+import { type Command, parseInput } from "../../cli/_command.ts";
 
 const COMMAND: Command = {
   name: "x do",
