@@ -17,6 +17,8 @@ export interface TlsOptions extends PeerExpectation {
 /** A channel inside TLS, its peer verified as the credentials want it. */
 export interface TlsChannel extends ByteChannel {
   readonly facts: SessionFacts;
+  /** Whether the peer has proved who it is: `false` with `verify-peer=off` and without keys. */
+  readonly verified: boolean;
   /** As `TlsSession.closedCleanly` of `engine`. */
   readonly closedCleanly: boolean | undefined;
 }
@@ -57,7 +59,8 @@ export async function startTls(raw: ByteChannel, options: TlsOptions): Promise<T
       session.close();
       throw error;
     }
-    return session;
+    const verified = creds.kind === "x509" ? creds.verifyPeer : creds.kind === "psk";
+    return Object.assign(session, { verified });
   } catch (error) {
     raw.close();
     throw error;

@@ -7,7 +7,7 @@ import {
   serveChardev,
 } from "../chardev/mod.ts";
 import { connect, listen, startTls, type TlsChannel } from "../channel/mod.ts";
-import { parseCertificate } from "../creds/mod.ts";
+import { peerName } from "../creds/mod.ts";
 import { type SessionFacts } from "../engine/mod.ts";
 import {
   builtInGuest,
@@ -52,7 +52,7 @@ export const BUILT_IN_GUEST: DemoGuest = {
     yield {
       what: `${HOSTS[0]} sends its built-in guest to ${HOSTS[1]}`,
       name: HOSTS[1],
-      client: peerName(received.facts),
+      client: peerName(received.facts)!,
       version: received.facts.version,
       cipher: received.facts.cipher,
       bytes: sent.bytes,
@@ -81,7 +81,7 @@ export const BUILT_IN_GUEST: DemoGuest = {
     yield {
       what: `${HOSTS[0]} types to the serial port of ${HOSTS[1]}`,
       name: HOSTS[1],
-      client: peerName(facts),
+      client: peerName(facts)!,
       version: channel.facts.version,
       cipher: channel.facts.cipher,
       bytes: 2 * text.length,
@@ -104,9 +104,4 @@ async function echo(accept: () => Promise<ChardevChannel>): Promise<SessionFacts
     // It hung up, as a terminal does.
   }
   return client.facts!;
-}
-
-/** The distinguished name of a peer that was verified. */
-function peerName(facts: SessionFacts): string {
-  return parseCertificate(facts.peerChain[0]!).subject.text;
 }

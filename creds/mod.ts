@@ -39,6 +39,7 @@ export {
   type Profile,
   PROFILES,
 } from "./profiles.ts";
+export { peerName } from "./peer_name.ts";
 export { ObjectRegistry, type RegistryOptions } from "./registry.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";

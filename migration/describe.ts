@@ -1,7 +1,7 @@
 /** Migrations in words, for the lines that programs print of them. */
 
 import type { TlsChannel } from "../channel/mod.ts";
-import { parseCertificate } from "../creds/mod.ts";
+import { peerName } from "../creds/mod.ts";
 import type { StreamSummary } from "./stream_summary.ts";
 
 /** `657865 bytes in 0.31 s (2.1 MB/s)`; the time is in ms. */
@@ -13,8 +13,8 @@ export function describeSpeed(bytes: number, elapsed: number): string {
 /** `TLS1.3 TLS_AES_256_GCM_SHA384, peer CN=vm1`, or that the channel is plain. */
 export function describeTls(tls: TlsChannel | undefined): string {
   if (tls === undefined) return "plain, peer not verified";
-  const { version, cipher, peerChain, pskIdentity } = tls.facts;
-  return `${version} ${cipher}, peer ${peerName(peerChain[0]) ?? pskIdentity ?? "anonymous"}`;
+  const { version, cipher } = tls.facts;
+  return `${version} ${cipher}, peer ${peerName(tls.facts) ?? "anonymous"}`;
 }
 
 /** `pc-i440fx-7.2, 30 device sections verified`, or how far the check went. */
@@ -30,15 +30,5 @@ export function describeContent(summary: StreamSummary): string {
       return `${machine}, NOT verified: ${validation.cause}`;
     default:
       return `${machine}, not complete`;
-  }
-}
-
-/** A certificate that verification let through may still be one that only the engine reads. */
-function peerName(leaf: Uint8Array | undefined): string | undefined {
-  if (leaf === undefined) return undefined;
-  try {
-    return parseCertificate(leaf).subject.text;
-  } catch {
-    return "with a certificate that cannot be read";
   }
 }

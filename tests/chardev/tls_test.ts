@@ -43,6 +43,20 @@ for (const engine of ["gnutls", "platform"] as const) {
     }
   });
 
+  test("a chardev says of a peer that it did not verify that it did not", async (dirs) => {
+    using trusting = await objects(engine, dirs.localhost, "server", ",verify-peer=off");
+    using stranger = await objects(engine, dirs.elsewhere, "client");
+    await using server = await serve(trusting);
+    const channel = await talk(stranger, server);
+    assertMatch(describeChannel(channel), /CN=localhost$/);
+    // A server that does not verify does not ask for a certificate either.
+    assertMatch(server.names[0]!, /over TLS1\.3 TLS_\w+( \(not verified\)|, .*\(not verified\))$/);
+    using careless = await objects(engine, dirs.bare, "client", ",verify-peer=off");
+    using foreign = await objects(engine, dirs.foreign, "server", ",verify-peer=off");
+    await using other = await serve(foreign);
+    assertMatch(describeChannel(await talk(careless, other)), /CN=localhost \(not verified\)$/);
+  });
+
   test("a chardev client refuses a server that it should not talk to, and says why", async (dirs) => {
     using good = await objects(engine, dirs.localhost, "client");
     const cases: [string, string, { host?: string; more?: string }][] = [
