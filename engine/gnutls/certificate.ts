@@ -16,6 +16,8 @@ export const FORMAT_PEM = 1;
  */
 export function matchHostname(lib: Gnutls, der: Uint8Array, name: string): boolean {
   using certificate = read(lib, der);
+  // The library would take what stands before it for the name.
+  if (name.includes("\0")) return false;
   using arena = new Arena();
   return lib.call.gnutls_x509_crt_check_hostname(certificate.pointer, arena.text(name)) !== 0;
 }

@@ -84,14 +84,11 @@ export class Connection implements Disposable {
       transports.close(number);
       credentials.release();
     };
-    call.gnutls_priority_set(session, credentials.priority);
-    call.gnutls_credentials_set(session, credentials.type, credentials.pointer);
-    if (server) {
-      call.gnutls_certificate_server_set_request(session, CERT_REQUEST);
-      if (tickets) enableTickets(lib, session);
-    } else if (serverName !== undefined) {
-      const name = new TextEncoder().encode(serverName);
-      call.gnutls_server_name_set(session, NAME_DNS, name, BigInt(name.length));
+    try {
+      this.#configure(serverName, server && tickets);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
   }
 
@@ -199,6 +196,24 @@ export class Connection implements Disposable {
     this.#release();
   }
 
+  #configure(serverName: string | undefined, tickets: boolean): void {
+    const { call } = this.#lib;
+    const { priority, type, pointer, endpoint } = this.#credentials;
+    const session = this.#session.pointer;
+    const must = (code: number) => {
+      if (code < 0) throw this.#refuse("TLS_HANDSHAKE", code);
+    };
+    must(call.gnutls_priority_set(session, priority));
+    must(call.gnutls_credentials_set(session, type, pointer));
+    if (endpoint === "server") {
+      call.gnutls_certificate_server_set_request(session, CERT_REQUEST);
+      if (tickets) must(enableTickets(this.#lib, session));
+    } else if (serverName !== undefined) {
+      const name = new TextEncoder().encode(serverName);
+      must(call.gnutls_server_name_set(session, NAME_DNS, name, BigInt(name.length)));
+    }
+  }
+
   #next(into: Uint8Array): number {
     const { call } = this.#lib;
     const session = this.#session.pointer;
@@ -245,10 +260,12 @@ export class Connection implements Disposable {
 }
 
 /** With a key that nobody else has and that dies with the session. */
-function enableTickets(lib: Gnutls, session: Deno.PointerObject): void {
+function enableTickets(lib: Gnutls, session: Deno.PointerObject): number {
   using arena = new Arena();
   const key = arena.bytes(DATUM_BYTES);
-  if (lib.call.gnutls_session_ticket_key_generate(key) < 0) return;
-  lib.call.gnutls_session_ticket_enable_server(session, key);
+  const code = lib.call.gnutls_session_ticket_key_generate(key);
+  if (code < 0) return code;
+  const enabled = lib.call.gnutls_session_ticket_enable_server(session, key);
   takeDatum(lib, key).fill(0);
+  return enabled;
 }

@@ -43,6 +43,9 @@ export function checkPriority(lib: Gnutls, text: string): PriorityCheck {
 }
 
 function parse(lib: Gnutls, text: string): Owned | { position: number; error: string } {
+  // The library would read no further.
+  const nul = text.indexOf("\0");
+  if (nul >= 0) return { position: nul, error: lib.text(Code.INVALID_REQUEST) };
   using arena = new Arena();
   const out = arena.bytes(8);
   const stopped = arena.bytes(8);

@@ -100,6 +100,7 @@ gnutlsTest("checkPriority() reads strings as facts about GnuTLS have them", (eng
     ["NORMAL:%SERVER_PRECEDENCE", undefined],
     ["NORMAL:+FOO", { position: 7, error: bad }],
     ["NORMAL:-VERS-ALL:+VERS-TLS1.3:%FOO", { position: 30, error: bad }],
+    ["NORMAL\0:+FOO", { position: 6, error: bad }],
     ["FOO", { position: 0, error: bad }],
     ["", { position: 0, error: bad }],
     ["@NOBODY-HAS-THIS", { position: 0, error: bad }],

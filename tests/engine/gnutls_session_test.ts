@@ -112,6 +112,18 @@ for (const [version, priority] of Object.entries(VERSIONS)) {
   });
 }
 
+gnutlsTest("open() refuses a server name that cannot be sent", async (engine) => {
+  const { spec } = await makePki();
+  using credentials = engine.credentials(await spec("client"));
+  const [a, b] = pair();
+  const error = await assertRejects(
+    () => engine.open(a, { credentials, serverName: "x".repeat(300) }),
+    EngineError,
+  );
+  assertEquals(error.code, "TLS_HANDSHAKE");
+  assertEquals(await b.read(new Uint8Array(1)), null);
+});
+
 Deno.test("registeredName() gives IANA's name where the library has only its own", () => {
   // Each was seen in a session of a library that has both.
   const rows = {

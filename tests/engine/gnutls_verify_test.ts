@@ -17,6 +17,12 @@ import {
   x509Spec,
 } from "./_gnutls.ts";
 
+const RSA = {
+  name: "RSASSA-PKCS1-v1_5",
+  modulusLength: 2048,
+  publicExponent: Uint8Array.of(1, 0, 1),
+  hash: "SHA-256",
+};
 const SOUND: PeerStatus = {
   invalid: false,
   signerNotFound: false,
@@ -54,6 +60,10 @@ async function rows(): Promise<Row[]> {
   const inner = await issueCa("inner", { issuer: ca });
   const leaf = await issue("leaf", { issuer: inner });
   const chain = await identity(leaf, inner);
+  const middle = await issueCa("middle", { issuer: inner });
+  const deep = await issue("deep", { issuer: middle });
+  const bundle = pemOf(ca, inner, middle, alien);
+  const weak = await by({ algorithm: { ...RSA, modulusLength: 1024 } });
   const plainCa = await issue("no CA", { issuer: ca });
   const belowPlain = await identity(await issue("below", { issuer: plainCa }), plainCa);
   const late = { ...SOUND, invalid: true, expired: true };
@@ -156,6 +166,18 @@ async function rows(): Promise<Row[]> {
       expect: [SOUND, SOUND],
     },
     {
+      case: "a leaf of four levels, all of them trusted",
+      server: x509Spec("server", bundle, [await identity(deep)]),
+      client: x509Spec("client", bundle, [await identity(leaf)]),
+      expect: [SOUND, SOUND],
+    },
+    {
+      case: "RSA keys of 1024 bits",
+      server: x("server", weak),
+      client: x("client", weak),
+      expect: [SOUND, SOUND],
+    },
+    {
       case: "an issuer that is no CA",
       server: x("server", belowPlain),
       client: goodClient,
@@ -176,14 +198,8 @@ gnutlsTest("verifyPeer() judges as QEMU's sessions were measured to", async (eng
 });
 
 gnutlsTest("verifyPeer() demands of certificates what the priority string does", async (engine) => {
-  const rsa = {
-    name: "RSASSA-PKCS1-v1_5",
-    modulusLength: 2048,
-    publicExponent: Uint8Array.of(1, 0, 1),
-    hash: "SHA-256",
-  };
-  const ca = await issueCa("a CA", { algorithm: rsa });
-  const server = await identity(await issue("server", { issuer: ca, algorithm: rsa }));
+  const ca = await issueCa("a CA", { algorithm: RSA });
+  const server = await identity(await issue("server", { issuer: ca, algorithm: RSA }));
   for (
     const [priority, insecureAlgorithm] of [["NORMAL", false], [
       "NORMAL:%PROFILE_HIGH",
