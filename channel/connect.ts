@@ -1,6 +1,6 @@
 /** Dialling. */
 
-import { lookup } from "node:dns/promises";
+import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
 import { type Address, checkAddress, type TcpAddress } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 import { type SocketChannel, socketChannel } from "./socket.ts";
@@ -52,18 +52,13 @@ async function dial(address: Address, signal: AbortSignal): Promise<Deno.Conn> {
 
 /** Narrows a host to the address family that is allowed; Deno tries both otherwise. */
 async function resolveFamily(address: TcpAddress): Promise<string> {
-  const family = address.ipv6 === false || (address.ipv4 && !address.ipv6)
-    ? 4
-    : address.ipv4 === false || (address.ipv6 && !address.ipv4)
-    ? 6
-    : undefined;
+  const family = familyOf(address);
   if (family === undefined) return address.host;
-  try {
-    return (await lookup(address.host, { family })).address;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new Error("Name or service not known", { cause: error });
-  }
+  const literal = literalFamily(address.host);
+  if (literal === undefined) return await resolveName(address.host, family);
+  // An IPv4 address is reached through IPv6 (AI_V4MAPPED), as QEMU does.
+  if (literal > family) throw wrongFamily(address, family);
+  return address.host;
 }
 
 /** Settles with the connection, or rejects at the abort and closes the one that comes too late. */
@@ -85,7 +80,7 @@ async function unlessAborted(
 }
 
 function connectError(address: Address, error: unknown): unknown {
-  if (error instanceof Deno.errors.NotCapable) return error;
+  if (error instanceof Deno.errors.NotCapable || error instanceof ChannelError) return error;
   const cause = kernelReason(error);
   const peer = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
   const options = { cause: error };

@@ -1,6 +1,14 @@
 /** Listening. */
 
-import { type Address, checkAddress, type TcpAddress, type UnixAddress } from "./address.ts";
+import { parseIpAddress } from "../creds/mod.ts";
+import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
+import {
+  type Address,
+  checkAddress,
+  formatHostPort,
+  type TcpAddress,
+  type UnixAddress,
+} from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 import { type SocketChannel, socketChannel } from "./socket.ts";
 
@@ -35,23 +43,25 @@ export interface Listener extends AsyncDisposable {
  * ```
  *
  * @throws {ChannelError} `LISTEN_FAILED` If the address is in use, not ours or not permitted,
- * `ADDRESS_UNRESOLVED` if the name is unknown.
+ * `ADDRESS_UNRESOLVED` if the name is unknown or has no address of an allowed family,
+ * `ADDRESS_INVALID` if it is every address of IPv6 without IPv4.
  */
 export async function listen(address: Address): Promise<Listener> {
   checkAddress(address);
   if (address.kind === "tcp") {
-    const listener = bindTcp(address);
+    const listener = await bindTcp(address);
     const { hostname, port } = listener.addr;
     return wrap(listener, { kind: "tcp", host: hostname, port });
   }
   return wrap(await bindUnix(address), address);
 }
 
-function bindTcp(address: TcpAddress): Deno.TcpListener {
+async function bindTcp(address: TcpAddress): Promise<Deno.TcpListener> {
   const last = address.to ?? address.port;
+  const hostname = await resolveHost(address);
   for (let port = address.port;; port++) {
     try {
-      return bindPort(address, port);
+      return bindPort(hostname, port);
     } catch (error) {
       if (error instanceof Deno.errors.AddrInUse && port < last) continue;
       throw tcpError(address, error);
@@ -59,14 +69,44 @@ function bindTcp(address: TcpAddress): Deno.TcpListener {
   }
 }
 
-function bindPort(address: TcpAddress, port: number): Deno.TcpListener {
-  if (address.host !== "") return Deno.listen({ hostname: address.host, port });
-  if (address.ipv6 === false) return Deno.listen({ hostname: "0.0.0.0", port });
+/** The address to bind, of the family that is allowed; empty for every address. */
+async function resolveHost(address: TcpAddress): Promise<string> {
+  const { host } = address;
+  const family = familyOf(address);
+  if (family === undefined) return host;
+  if (host === "" && family === 4) return "0.0.0.0";
+  if (family === 6 && isEvery(host)) {
+    // QEMU sets IPV6_V6ONLY, which Deno cannot.
+    throw new ChannelError("ADDRESS_INVALID", {
+      value: formatHostPort({ host: "::", port: address.port }),
+      cause: "listening on every IPv6 address takes in IPv4 too, which is switched off",
+      hint: [
+        "name one address, such as ::1 or one that `ip -6 -brief address` lists",
+        "to listen on both, leave ipv4= and ipv6= out",
+      ],
+    });
+  }
+  const literal = literalFamily(host);
+  if (literal !== undefined && literal !== family) throw wrongFamily(address, family);
+  try {
+    return literal === undefined ? await resolveName(host, family) : host;
+  } catch (error) {
+    throw tcpError(address, error);
+  }
+}
+
+function isEvery(host: string): boolean {
+  return host === "" ||
+    (literalFamily(host) === 6 && parseIpAddress(host)?.every((octet) => octet === 0) === true);
+}
+
+function bindPort(hostname: string, port: number): Deno.TcpListener {
+  if (hostname !== "") return Deno.listen({ hostname, port });
   try {
     return Deno.listen({ hostname: "::", port });
   } catch (error) {
     // A kernel without IPv6.
-    if (error instanceof Deno.errors.AddrInUse || address.ipv4 === false) throw error;
+    if (error instanceof Deno.errors.AddrInUse) throw error;
     return Deno.listen({ hostname: "0.0.0.0", port });
   }
 }

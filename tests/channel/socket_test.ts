@@ -177,6 +177,89 @@ Deno.test("listen() with an empty host takes connections on loopback", async () 
   assertEquals(await readExactly(server, 1), Uint8Array.of(7));
 });
 
+Deno.test("listen() binds the family that is left on, and no other", async () => {
+  for (
+    const [host, off, bound] of [
+      ["127.0.0.1", { ipv6: false }, "127.0.0.1"],
+      ["127.0.0.1", { ipv4: true }, "127.0.0.1"],
+      ["localhost", { ipv6: false }, "127.0.0.1"],
+      ["", { ipv6: false }, "0.0.0.0"],
+      ["", { ipv4: true }, "0.0.0.0"],
+      ["::1", { ipv4: false }, "::1"],
+      ["::1", { ipv6: true }, "::1"],
+      ["::", { ipv4: true, ipv6: true }, "::"],
+    ] as const
+  ) {
+    await using listener = await listen({ kind: "tcp", host, port: 0, ...off });
+    assert(listener.address.kind === "tcp");
+    assertEquals(listener.address.host, bound, `${host} ${JSON.stringify(off)}`);
+  }
+});
+
+Deno.test("listen() refuses an address of the family that is off in QEMU's words", async () => {
+  for (
+    const [host, off] of [
+      ["127.0.0.1", { ipv4: false }],
+      ["127.0.0.1", { ipv6: true }],
+      ["0.0.0.0", { ipv4: false }],
+      ["::1", { ipv6: false }],
+      ["::", { ipv4: true }],
+    ] as const
+  ) {
+    const error = await assertRejects(
+      () => listen({ kind: "tcp", host, port: 0, ...off }),
+      ChannelError,
+    );
+    assertEquals(
+      error.message,
+      `address resolution failed for ${host}:0: Address family for hostname not supported`,
+    );
+    assertEquals(error.hints.length, 1);
+  }
+});
+
+Deno.test("listen() does not let IPv4 in where a name has no IPv6 address", async () => {
+  // What localhost has is the machine's affair; 127.0.0.1 it must not be.
+  const listening = listen({ kind: "tcp", host: "localhost", port: 0, ipv4: false, ipv6: true });
+  const result = await listening.then((l) => l, (error: unknown) => error);
+  if (result instanceof ChannelError) {
+    assertEquals(
+      result.message,
+      "address resolution failed for localhost:0: Name or service not known",
+    );
+  } else {
+    await using listener = result as Listener;
+    assert(listener.address.kind === "tcp" && listener.address.host === "::1");
+  }
+});
+
+Deno.test("listen() refuses every IPv6 address without IPv4, which it cannot keep out", async () => {
+  for (const host of ["", "::", "0:0::0"]) {
+    for (const off of [{ ipv4: false }, { ipv6: true }]) {
+      const error = await assertRejects(
+        () => listen({ kind: "tcp", host, port: 7001, ...off }),
+        ChannelError,
+      );
+      assertEquals(
+        error.message,
+        "cannot use address '[::]:7001': listening on every IPv6 address takes in IPv4 too, which is switched off",
+      );
+      assertEquals([error.code, error.exitCode], ["ADDRESS_INVALID", 2]);
+    }
+  }
+});
+
+Deno.test("connect() refuses an IPv6 address where IPv6 is off, in QEMU's words", async () => {
+  const error = await assertRejects(
+    () => connect({ kind: "tcp", host: "::1", port: 1, ipv6: false }),
+    ChannelError,
+  );
+  assertEquals(
+    error.message,
+    "address resolution failed for ::1:1: Address family for hostname not supported",
+  );
+});
+
 Deno.test("listen() takes a dead unix socket over, leaves a live one and other files alone", async () => {
   using folder = temporaryDirectory();
   const path = `${folder.path}/s`;
