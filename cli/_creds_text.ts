@@ -25,7 +25,7 @@ function summaryLines(summaries: readonly Summary[]): string[] {
   const width = Math.max(0, ...summaries.map(({ name }) => name.length));
   return summaries.map(({ name, subject, names, notAfter }) => {
     const facts = [subject, untilText(notAfter, name), names.join(", ")].filter((fact) => fact);
-    return `  ${name.padEnd(width)}  ${facts.map(printable).join("; ")}`;
+    return `  ${name.padEnd(width)}  ${facts.map((fact) => printable(fact)).join("; ")}`;
   });
 }
 

@@ -8,14 +8,16 @@ import { BUILT_IN_GUEST } from "./_demo_built_in.ts";
 import { findQemu, qemuGuest } from "./_demo_qemu.ts";
 import { HOSTS, type Stage, type Verified } from "./_demo_stage.ts";
 
-/** Runs all of it; gives the exit code. */
+export { stopMachines } from "./_demo_qemu.ts";
+
+/** Runs all of it. */
 export async function demo(
   options: {
     readonly engine: Engine;
     readonly dir?: string;
     readonly guest?: "qemu" | "built-in";
   },
-): Promise<number> {
+): Promise<void> {
   const { engine } = options;
   const qemu = options.guest === "built-in" ? undefined : await findQemu();
   if (options.guest === "qemu" && qemu === undefined) {
@@ -45,7 +47,6 @@ export async function demo(
 
   console.log(`\nall as it should be; ${accepted} verdicts and every peer verified`);
   console.log(`look around: ${dir}`);
-  return 0;
 }
 
 async function prepare(

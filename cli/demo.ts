@@ -1,6 +1,7 @@
 /** The whole road in a minute, on this machine alone. */
 
 import { type Command, finish, runCommand } from "./_command.ts";
+import { untilSignal } from "./_console.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 
 const DEMO: Command = {
@@ -25,13 +26,24 @@ const DEMO: Command = {
   ],
   exitOne: "something was not as it should be",
   async run(input) {
-    const { demo } = await import("./_demo.ts");
+    const { demo, stopMachines } = await import("./_demo.ts");
     const dir = input.get("dir");
     const guest = input.get("guest") as "qemu" | "built-in" | undefined;
-    return await demo({
-      engine: await engineFor(input),
-      ...(dir === undefined ? {} : { dir }),
-      ...(guest === undefined ? {} : { guest }),
+    const engine = await engineFor(input);
+    return await untilSignal(async (signal) => {
+      const stopped = Promise.withResolvers<never>();
+      signal.addEventListener("abort", () => {
+        stopMachines();
+        stopped.reject(signal.reason);
+      });
+      await Promise.race([
+        demo({
+          engine,
+          ...(dir === undefined ? {} : { dir }),
+          ...(guest === undefined ? {} : { guest }),
+        }),
+        stopped.promise,
+      ]);
     });
   },
 };

@@ -14,5 +14,6 @@ const tally = Deno.args.length > 0 ? await denoTest(["--parallel", ...Deno.args]
   // Real programs and whole demos side by side would take each other's processor away.
   await denoTest(ALONE),
 ]);
+if (tally.skipped > 0) console.log(`${tally.skipped} skipped, each named above with the reason`);
 console.log(closingLine(tally));
 Deno.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1);

@@ -15,5 +15,6 @@ console.log(`\n${"test".padEnd(width)}  ${"count".padStart(8)}  result`);
 for (const { test, count, result } of rows) {
   console.log(`${test.padEnd(width)}  ${String(count).padStart(8)}  ${result}`);
 }
+if (tally.skipped > 0) console.log(`${tally.skipped} skipped, each named above with the reason`);
 console.log(closingLine(tally));
 Deno.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1);

@@ -1,6 +1,6 @@
 import { assertEquals, assertFalse } from "@std/assert";
-import { copySync, ensureDirSync, walkSync } from "@std/fs";
-import { dirname, join, relative } from "@std/path";
+import { copySync, walkSync } from "@std/fs";
+import { join, relative } from "@std/path";
 import { PROJECT, run } from "../support/command.ts";
 import { findProgram, PACKAGES, programTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -11,14 +11,16 @@ const PAGES = [
   ...[...walkSync(join(PROJECT, "docs"), { exts: [".md"] })].map((e) => relative(PROJECT, e.path)),
 ].sort();
 
+/** What a clone would not have. */
+const NOT_CLONED = new Set([".git", "pki", "virtcreds", "cov"]);
+
 /** A copy of the project as a clone would have it, and a `deno` on PATH that is this one. */
-async function copyOfProject(into: string): Promise<void> {
-  const list = await run("git", ["ls-files", "-co", "--exclude-standard"], { cwd: PROJECT });
-  for (const file of list.stdout.split("\n").filter((name) => name !== "")) {
-    ensureDirSync(join(into, dirname(file)));
-    copySync(join(PROJECT, file), join(into, file));
+function copyOfProject(into: string): void {
+  Deno.mkdirSync(into);
+  for (const { name } of Deno.readDirSync(PROJECT)) {
+    if (!NOT_CLONED.has(name)) copySync(join(PROJECT, name), join(into, name));
   }
-  ensureDirSync(`${into}.bin`);
+  Deno.mkdirSync(`${into}.bin`);
   Deno.symlinkSync(Deno.execPath(), `${into}.bin/deno`);
 }
 
@@ -27,13 +29,13 @@ for (const page of PAGES) {
     .filter((block) => !isTestCommand(block));
   if (blocks.length === 0) continue;
   const text = blocks.map((block) => block.text).join("");
-  const programs = [...Object.keys(PACKAGES), "git"].filter((name) =>
+  const programs = [...Object.keys(PACKAGES), "npx"].filter((name) =>
     new RegExp(`(^|[\\s|(])${name}\\s`, "m").test(text)
   );
   programTest(`every command of ${page} does what the page says`, programs, async (t) => {
     using scratch = temporaryDirectory();
     const clone = join(scratch.path, "virtcreds");
-    await copyOfProject(clone);
+    copyOfProject(clone);
     for (const block of blocks) {
       for (const { command, expected } of steps(block)) {
         await t.step(`${page}:${block.line} ${command.trim().split("\n")[0]}`, async () => {
@@ -42,11 +44,11 @@ for (const page of PAGES) {
             [
               "-eu",
               "-c",
-              `exec 2>&1\ntrap 'set +e; kill $(jobs -p) $(cat *.pid) 2>/dev/null; true' EXIT\n${command}`,
+              `exec 2>&1\ntrap 'set +e; kill $(jobs -p) $(cat *.pid 2>/dev/null) 2>/dev/null; true' EXIT\n${command}`,
             ],
             {
               cwd: clone,
-              env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, HOME: Deno.env.get("HOME")! },
+              env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, TMPDIR: scratch.path },
               timeout: 300_000,
             },
           );

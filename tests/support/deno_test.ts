@@ -49,9 +49,9 @@ export function sum(tallies: readonly Tally[]): Tally {
   }), { passed: 0, failed: 0, skipped: 0 });
 }
 
-/** The closing line: `N passed, N failed`, and what was skipped. */
-export function closingLine({ passed, failed, skipped }: Tally): string {
-  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+/** The closing line. */
+export function closingLine({ passed, failed }: Tally): string {
+  return `${passed} passed, ${failed} failed`;
 }
 
 async function writeAll(bytes: Uint8Array): Promise<void> {

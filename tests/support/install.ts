@@ -7,7 +7,8 @@ import { findProgram, installLine, missingPrograms, PACKAGES } from "./programs.
  * (`VIRTCREDS_NO_INSTALL=1` stops that); elsewhere it names what will be skipped.
  */
 export async function installPrograms(): Promise<void> {
-  const missing = missingPrograms();
+  // Node comes with the machine or not at all: one page needs its npx.
+  const missing = missingPrograms().filter((name) => name !== "npx");
   if (missing.length === 0) return;
   const line = installLine(missing);
   if (

@@ -13,6 +13,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "virt-pki-validate": "libvirt-clients",
   "socat": "socat",
   "softhsm2-util": "softhsm2",
+  "npx": "npm",
 };
 
 /** Where a program is on PATH, if it is. */
