@@ -111,8 +111,25 @@ function bindPort(hostname: string, port: number): Deno.TcpListener {
   }
 }
 
+/**
+ * Sockets that are closed and whose accept is not over yet: Deno removes the file at the path once
+ * more then, whosever it is by that time.
+ */
+const ending = new Map<string, Promise<unknown>>();
+
+function removeSocketFile(path: string, accepting: Promise<unknown>): void {
+  const end = accepting.then(() => {}, () => {}).finally(() => {
+    if (ending.get(path) === end) ending.delete(path);
+  });
+  ending.set(path, end);
+  try {
+    Deno.removeSync(path);
+  } catch { /* It is gone, or its folder is closed to us by now. */ }
+}
+
 async function bindUnix(address: UnixAddress): Promise<Deno.UnixListener> {
   const { path } = address;
+  await ending.get(path);
   const bind = () => Deno.listen({ transport: "unix", path });
   try {
     return bind();
@@ -179,10 +196,13 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
       closed = true;
       listener.close();
       pending?.then((conn) => conn.close(), () => {});
+      // Deno itself leaves the file until the accept under way is over.
+      if (pending !== undefined && address.kind === "unix" && !address.path.startsWith("\0")) {
+        removeSocketFile(address.path, pending);
+      }
     },
     async [Symbol.asyncDispose]() {
       wrapped.close();
-      // Deno removes a unix socket's file only when the accept under way is over.
       await pending?.then(() => {}, () => {});
     },
   };

@@ -116,10 +116,9 @@ export async function serveChardev(
     },
     async [Symbol.asyncDispose]() {
       server.close();
-      // The file of a unix socket is gone with the last accept, not with the close.
-      await listening;
+      await listener[Symbol.asyncDispose]();
     },
   };
-  const listening = letIn();
+  letIn();
   return server;
 }

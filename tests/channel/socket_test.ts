@@ -279,6 +279,28 @@ Deno.test("listen() takes a dead unix socket over, leaves a live one and other f
   assertEquals(Deno.readTextFileSync(path), "precious");
 });
 
+Deno.test("close() removes the file of a unix socket, and never that of its successor", async () => {
+  using folder = temporaryDirectory();
+  const path = `${folder.path}/s`;
+  const address = { kind: "unix", path } as const;
+  for (const isAccepting of [false, true]) {
+    const first = await listen(address);
+    const accepting = isAccepting
+      ? first.accept()
+      : Promise.reject(new ChannelError("CHANNEL_CLOSED"));
+    accepting.catch(() => {});
+    first.close();
+    assertThrows(() => Deno.lstatSync(path), Deno.errors.NotFound);
+    await using second = await listen(address);
+    await assertRejects(() => accepting, ChannelError, "closed");
+    await using client = await connect(address);
+    await using server = await second.accept();
+    await client.write(Uint8Array.of(1));
+    assertEquals(await readExactly(server, 1), Uint8Array.of(1));
+  }
+  assertEquals([...Deno.readDirSync(folder.path)], []);
+});
+
 Deno.test("listen() names the missing folder of a unix socket", async () => {
   const error = await assertRejects(
     () => listen({ kind: "unix", path: "/nonexistent/d/x" }),

@@ -202,7 +202,7 @@ Deno.test("serveChardev() leaves no file of a unix socket behind, and needs none
     await client.write(bytes("x"));
     assertEquals(text(await readExactly(channel, 1)), "x");
     client.close();
-    await server[Symbol.asyncDispose]();
+    server.close();
     assertEquals([...Deno.readDirSync(folder.path)], []);
   }
 });
