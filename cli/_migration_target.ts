@@ -4,7 +4,8 @@ import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationState, TargetEvent, TargetOptions } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
-import { type ProgressLine, say, sayError, showProgress, untilSignal } from "./_console.ts";
+import { typed } from "./_help.ts";
+import { type ProgressLine, say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
   messageOf,
@@ -12,7 +13,7 @@ import {
   type MigrationRoom,
   readParameters,
 } from "./_migration.ts";
-import { makeObjects } from "./_objects.ts";
+import { makeObjects, serveObjects } from "./_objects.ts";
 
 const NOTES = `A source that is refused and a stream that breaks are named with the cause, and it
 listens on; --once ends it with 1 then. It ends with 0 after one complete migration, --serve keeps
@@ -49,7 +50,9 @@ export const migrationTarget: Command = {
   notes: NOTES,
   async run(input) {
     const incoming = input.get("incoming");
-    if (incoming === undefined) throw usage("missing --incoming", `see ${this.name} --help`);
+    if (incoming === undefined) {
+      throw usage("missing --incoming", `see: ${typed(this.name)} --help`);
+    }
     const monitored = input.get("monitor") !== undefined;
     if (incoming === "defer" && !monitored) {
       throw usage("--incoming defer waits for a monitor command", "add --monitor stdio");
@@ -61,7 +64,11 @@ export const migrationTarget: Command = {
     const target = makeTarget(input, room, objects, formatAddress);
     using _ = target.progress;
     await checkEarly(target, monitored);
-    return await untilSignal((signal) => runUntilEnd(target, address, monitored, signal));
+    return await serveObjects(
+      input,
+      objects,
+      (signal) => runUntilEnd(target, address, monitored, signal),
+    );
   },
 };
 
@@ -98,18 +105,19 @@ function makeTarget(
 }
 
 /** Tells what every peer would be refused for, and gives up where nobody can mend it. */
-async function checkEarly({ options }: Target, monitored: boolean): Promise<void> {
+async function checkEarly({ room, options }: Target, monitored: boolean): Promise<void> {
   const { CredsError } = await import("../creds/mod.ts");
-  const { "tls-creds": id, "tls-authz": authz } = options.parameters;
-  if (id === "") {
-    if (authz === "" || monitored) return;
-    throw usage("--tls-authz decides on the peer of a TLS session", "add --tls-creds ID");
-  }
   try {
-    options.objects.tlsCreds(id, "server");
+    // Asked about nobody: only an object that is not there throws.
+    room.targetSecurity(options.parameters, options.objects)?.authorize?.allows("");
   } catch (error) {
-    if (!(error instanceof CredsError)) throw error;
-    if (error.code !== "WRONG_ENDPOINT" && !monitored) throw error;
+    if (!(error instanceof CredsError)) {
+      // A monitor may still set other parameters; nobody is let in with these.
+      if (monitored && error instanceof room.MigrationError) return;
+      throw error;
+    }
+    const isAbsent = error.code === "NO_TLS_CREDS" || error.code === "NOT_TLS_CREDS";
+    if (isAbsent && !monitored) throw error;
     say(`warning: every source will be refused: ${error.message}`, ...error.hints);
   }
 }

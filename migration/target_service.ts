@@ -13,6 +13,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { MigrationError } from "./error.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts";
+import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink } from "./sink.ts";
 
 /** Connections that may be in their handshake or before their first byte at once. */
@@ -58,10 +59,12 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
  * Runs a target until it has received a migration. A peer that is refused, a stream that breaks
  * and a second source at the same time are told of and change nothing for the next one.
  *
+ * @throws {MigrationError} `PARAMETER` if it would let everybody in though it is not to.
  * @throws {ChannelError} `LISTEN_FAILED` if the address cannot be had.
  * @throws {VirtcredsError} With `once`, what went wrong with the first peer.
  */
 export async function runTarget(options: TargetOptions): Promise<Reception> {
+  refuseOpenDoor(options);
   await using listener = await listenOn(options.address);
   return await new Target(options, listener).run();
 }
@@ -127,8 +130,7 @@ class Target {
       if (!began) this.#waiting--;
     };
     try {
-      const channel = await this.#secure(raw);
-      const tls = "facts" in channel ? { tls: channel } : {};
+      const { channel, ...tls } = await this.#secure(raw);
       const reception = await receiveStream(channel, {
         ...this.options,
         signal: this.#stop.signal,
@@ -156,25 +158,32 @@ class Target {
     }
   }
 
-  async #secure(raw: ByteChannel): Promise<ByteChannel | TlsChannel> {
+  async #secure(raw: ByteChannel): Promise<{ channel: ByteChannel; tls?: TlsChannel }> {
     const { objects, parameters, handshakeTimeout } = this.options;
-    const id = parameters["tls-creds"];
-    if (id === "") return raw;
     try {
-      const creds = objects.tlsCreds(id, "server");
-      const authz = parameters["tls-authz"];
-      return await startTls(raw, {
-        creds,
-        ...(authz === "" ? {} : { authorize: objects.authorization(authz) }),
+      const security = targetSecurity(parameters, objects);
+      if (security === undefined) return { channel: raw };
+      const channel = await startTls(raw, {
+        ...security,
         ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
         signal: this.#stop.signal,
         // A QEMU without return path never reads, and loses the end of its stream to a ticket.
         noTickets: true,
       });
+      return { channel, tls: channel };
     } catch (error) {
       raw.close();
       throw error;
     }
+  }
+}
+
+/** Credentials that are not there refuse each peer, and may come; an open door refuses nobody. */
+function refuseOpenDoor({ parameters, objects }: TargetOptions): void {
+  try {
+    targetSecurity(parameters, objects);
+  } catch (error) {
+    if (error instanceof MigrationError) throw error;
   }
 }
 

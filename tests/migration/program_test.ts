@@ -3,7 +3,8 @@ import { connect, listen } from "../../channel/mod.ts";
 import { guestStream } from "../../migration/guest.ts";
 import { type Finished, virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-import { startProgram, startTarget } from "./programs.ts";
+import { makePki } from "../support/pki.ts";
+import { startProgram, startTarget, tlsFlags } from "./programs.ts";
 import { collected, joined, records } from "./streams.ts";
 
 function files(dir: string): string[] {
@@ -33,7 +34,11 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp, hi
     [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /does not take 'vc'/],
     [["target", "--incoming", "tcp:127.0.0.1:0", "--idle-timeout", "0"], 2, /whole number/],
     [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-creds", "x"], 1, /id 'x'/, false],
-    [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-authz", "x"], 2, /--tls-authz/],
+    [
+      ["target", "--incoming", "tcp:127.0.0.1:0", "--tls-authz", "x"],
+      2,
+      /^error: tls-authz decides .* without tls-creds everybody may/,
+    ],
     [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/no/such/f"], 1, /no such dir/, false],
     [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/dev"], 1, /regular file/, false],
     [["target", "--incoming", "tcp:192.0.2.1:0"], 1, /Failed to bind|Cannot assign/],
@@ -231,4 +236,39 @@ Deno.test("migration inspect shows a stream as text and as JSON", async () => {
   assertEquals(summary.machine, "pc-i440fx-7.2");
   assertEquals(summary.devices.length, 3);
   assertEquals(json.stdout.trim().split("\n").length, 1);
+});
+
+Deno.test("migration target and source mark a peer that they did not verify", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }, { name: "vm2" }] });
+  await using target = await startTarget(tlsFlags(pki.host("vm2"), "server", ",verify-peer=off"));
+  const args = ["--migrate", target.uri, "--guest-ram", "1M"];
+  const flags = tlsFlags(pki.host("vm1"), "client", ",verify-peer=off");
+  const sent = await virtcreds(["migration", "source", ...flags, ...args]);
+  assertEquals(sent.code, 0, sent.stderr);
+  assertMatch(sent.stderr, /^completed: .*, peer \S.*CN=vm2 \(not verified\), acknowledged/m);
+  assertEquals(await target.exit, 0, target.stderr());
+  assertMatch(target.stderr(), /: receiving, TLS\S+ \S+, peer \S.*CN=vm1 \(not verified\)$/m);
+});
+
+Deno.test("migration target warns of an authorization that is not there, and lets nobody in", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, {
+    hosts: [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }],
+  });
+  const flags = [...tlsFlags(pki.host("vm2"), "server"), "--tls-authz", "az9"];
+  await using target = await startTarget(flags);
+  assertMatch(
+    target.stderr(),
+    /^warning: every source will be refused: Cannot find QAuthZ object ID az9\nhint: --object /m,
+  );
+  await using source = startProgram("source", [
+    ...tlsFlags(pki.host("vm1"), "client"),
+    "--migrate",
+    target.uri,
+    "--guest-ram",
+    "1M",
+  ]);
+  await target.says(/^error: \S+: Cannot find QAuthZ object ID az9$/m);
+  assertEquals(await source.exit, 1);
 });
