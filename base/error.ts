@@ -70,6 +70,27 @@ const BASE_ERRORS = {
   PERMISSION: (f) => `cannot go on: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
 
+/** The way out where who throws knows no better one. */
+const BASE_HINTS: Readonly<Record<string, (facts: ErrorFacts) => string | undefined>> = {
+  KEYVAL: ({ option }) =>
+    option !== "--object"
+      ? undefined
+      : "TYPE,id=ID,NAME=VALUE,… with a comma in a value doubled, or JSON: " +
+        "--object tls-creds-x509,id=tls0,dir=/etc/pki/qemu,endpoint=server",
+  FILE_NOT_FOUND: ({ file = "" }) => `what is there: ls -l ${folderOf(file)}`,
+  FILE_NOT_READABLE: ({ file = "" }) => `who may read it, and what it is: ls -ld ${file}`,
+  FILE_NOT_WRITABLE: ({ file = "" }) =>
+    `who may write there, and whether there is room: ls -ld ${folderOf(file)}; df ${
+      folderOf(file)
+    }`,
+  FILE_EXISTS: () => "take another name, or move it away first",
+  FILE_TOO_LARGE: ({ file = "" }) => `whether it is the file that was meant: ls -l ${file}`,
+};
+
+function folderOf(file: string): string {
+  return file.replace(/[^/]*\/*$/, "") || ".";
+}
+
 /** The codes of `base`. */
 export type BaseErrorCode = keyof typeof BASE_ERRORS;
 
@@ -78,7 +99,8 @@ export class BaseError extends VirtcredsError {
   override readonly name = "BaseError";
 
   constructor(readonly code: BaseErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
-    super(BASE_ERRORS, code, facts, options);
+    const hint = facts.hint ?? BASE_HINTS[code]?.(facts);
+    super(BASE_ERRORS, code, hint === undefined ? facts : { ...facts, hint }, options);
   }
 
   override get exitCode(): 1 | 2 {

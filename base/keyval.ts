@@ -97,7 +97,12 @@ function parseJsonTree(text: string, option: string): OptionTree {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw keyvalError(option, `JSON parse error, ${(error as Error).message}`);
+    // The engine's text quotes what it read, which may be a secret's data.
+    const position = / at position (\d+)/.exec((error as Error).message)?.[1];
+    throw keyvalError(
+      option,
+      `JSON parse error, invalid syntax${position ? ` at character ${position}` : ""}`,
+    );
   }
 }
 

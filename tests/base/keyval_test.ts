@@ -36,6 +36,14 @@ Deno.test("parseOptionTree() refuses broken text by name", () => {
   for (const [text, message] of cases) assertThrows(() => parse(text), BaseError, message, text);
 });
 
+Deno.test("parseOptionTree() quotes nothing of broken JSON, which may hold a secret", () => {
+  for (const text of ['{"data":hunter2}', '{"data":"hunter2', '{"data":"hunter2" x}', "{hunter2"]) {
+    const error = assertThrows(() => parse(text), BaseError, "JSON parse error");
+    assertEquals(`${error.message} ${error.hints}`.includes("hunter"), false);
+    assertEquals(error.hints.length, 1);
+  }
+});
+
 Deno.test("parseOptionTree() takes hostile keys for what they are", () => {
   const tree = parse("x,constructor=1,toString.valueOf=2");
   assertEquals(Object.hasOwn(tree, "constructor"), true);
