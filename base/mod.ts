@@ -1,5 +1,6 @@
 /** What every room needs and no field owns: errors, option syntax, DER and PEM, files, time. */
 
+export * from "./abort.ts";
 export * from "./clock.ts";
 export * from "./der.ts";
 export * from "./error.ts";

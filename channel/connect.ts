@@ -1,5 +1,6 @@
 /** Dialling. */
 
+import { unlessAborted } from "../base/mod.ts";
 import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
 import { type Address, checkAddress, type TcpAddress } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
@@ -31,13 +32,24 @@ export async function connect(
   const timer = setTimeout(() => late.abort(), options.timeout ?? CONNECT_TIMEOUT);
   const signal = options.signal ? AbortSignal.any([late.signal, options.signal]) : late.signal;
   try {
-    const conn = await unlessAborted(dial(address, signal), signal);
+    const conn = await dialUntil(address, signal);
     return socketChannel(conn, address.kind === "unix" ? address.path : "");
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
     throw connectError(address, late.signal.aborted ? "Connection timed out" : error);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Dials; a connection that comes up after the abort is closed. */
+async function dialUntil(address: Address, signal: AbortSignal): Promise<Deno.Conn> {
+  const dialling = dial(address, signal);
+  try {
+    return await unlessAborted(dialling, signal);
+  } catch (error) {
+    dialling.then((conn) => conn.close(), () => {});
+    throw error;
   }
 }
 
@@ -59,24 +71,6 @@ async function resolveFamily(address: TcpAddress): Promise<string> {
   // An IPv4 address is reached through IPv6 (AI_V4MAPPED), as QEMU does.
   if (literal > family) throw wrongFamily(address, family);
   return address.host;
-}
-
-/** Settles with the connection, or rejects at the abort and closes the one that comes too late. */
-async function unlessAborted(
-  dialling: Promise<Deno.Conn>,
-  signal: AbortSignal,
-): Promise<Deno.Conn> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => {
-    reject(signal.reason);
-    dialling.then((conn) => conn.close(), () => {});
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([dialling, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 function connectError(address: Address, error: unknown): unknown {

@@ -1,5 +1,6 @@
 /** Listening. */
 
+import { unlessAborted } from "../base/mod.ts";
 import { parseIpAddress } from "../creds/mod.ts";
 import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
 import {
@@ -167,13 +168,10 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
     if (closed) throw new ChannelError("CHANNEL_CLOSED");
     if (busy) throw new TypeError("Cannot accept: another accept is pending");
     busy = true;
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = () => reject(signal?.reason);
-    signal?.addEventListener("abort", abort, { once: true });
     const accepting = pending ??= listener.accept();
     accepting.catch(() => {});
     try {
-      const conn = await Promise.race([accepting, aborted]);
+      const conn = await unlessAborted(accepting, signal);
       if (closed) throw new ChannelError("CHANNEL_CLOSED");
       pending = undefined;
       return socketChannel(conn, unixPath);
@@ -184,7 +182,6 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
       throw new ChannelError("ACCEPT_FAILED", { cause: kernelReason(error) }, { cause: error });
     } finally {
       busy = false;
-      signal?.removeEventListener("abort", abort);
     }
   }
 

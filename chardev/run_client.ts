@@ -1,7 +1,7 @@
 /** A dialling device, from its first connection to its last. */
 
+import { pause } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
-import { pause } from "./_pause.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
 import { isPeerFault } from "./error.ts";

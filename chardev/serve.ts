@@ -1,8 +1,8 @@
 /** The listening side of a socket chardev: clients come in one at a time, verified. */
 
+import { pause, unlessAborted } from "../base/mod.ts";
 import { type Address, listen, startTls } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
-import { pause, unlessAborted } from "./_pause.ts";
 import type { SocketChardev } from "./options.ts";
 import { explainRefusal } from "./refusal.ts";
 import type { TlsPlan } from "./roles.ts";

@@ -1,8 +1,7 @@
 /** A connection joined to the local side, until either side ends. */
 
-import type { VirtcredsError } from "../base/mod.ts";
+import { pause, unlessAborted, type VirtcredsError } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
-import { pause, unlessAborted } from "./_pause.ts";
 import { isPeerFault } from "./error.ts";
 import type { LocalEnd } from "./local.ts";
 import { sendTyped } from "./typed.ts";

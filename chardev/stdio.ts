@@ -1,6 +1,6 @@
 /** Standard input and output as the local side of a device. */
 
-import { unlessAborted } from "./_pause.ts";
+import { unlessAborted } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** Most bytes that are taken from standard input at once. */

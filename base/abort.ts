@@ -1,3 +1,5 @@
+/** Waiting that an abort ends. */
+
 /** Waits, in ms; an abort rejects with the signal's reason. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();

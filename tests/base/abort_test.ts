@@ -1,0 +1,29 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { pause, unlessAborted } from "../../base/mod.ts";
+
+Deno.test("unlessAborted() gives what the promise gives, or its error", async () => {
+  const { signal } = new AbortController();
+  assertEquals(await unlessAborted(Promise.resolve(1)), 1);
+  assertEquals(await unlessAborted(Promise.resolve(1), signal), 1);
+  const failing = Promise.reject(new Error("broken"));
+  await assertRejects(() => unlessAborted(failing, signal), Error, "broken");
+});
+
+Deno.test("unlessAborted() rejects with the reason of its signal, before and meanwhile", async () => {
+  const never = new Promise(() => {});
+  const reason = new Error("enough");
+  await assertRejects(() => unlessAborted(never, AbortSignal.abort(reason)), Error, "enough");
+  const stop = new AbortController();
+  const waiting = unlessAborted(never, stop.signal);
+  stop.abort(reason);
+  await assertRejects(() => waiting, Error, "enough");
+});
+
+Deno.test("pause() ends by itself, or with the reason of its signal and without a timer", async () => {
+  await pause(1, new AbortController().signal);
+  const stop = new AbortController();
+  const pausing = pause(1_000_000, stop.signal);
+  stop.abort(new Error("enough"));
+  await assertRejects(() => pausing, Error, "enough");
+  assert(stop.signal.aborted);
+});
