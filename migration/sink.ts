@@ -1,6 +1,7 @@
 /** Where a received stream goes: a file that has its name only once it is whole, or nowhere. */
 
-import { BaseError, fileError, syncDirectory } from "../base/mod.ts";
+import { BaseError, syncDirectory } from "../base/mod.ts";
+import { checkNamed, openPartial, partialName, writeError } from "./_partial.ts";
 
 /**
  * Takes a stream. One write is under way at a time, its buffer belongs to the sink until the
@@ -23,11 +24,6 @@ export function discardingSink(): StreamSink {
   };
 }
 
-/** The name that a file has until it is whole. */
-export function partialName(file: string): string {
-  return `${file}.partial`;
-}
-
 /**
  * Checks early what {@linkcode fileSink} will need, so that a mistake shows before a source comes.
  *
@@ -35,11 +31,18 @@ export function partialName(file: string): string {
  */
 export function checkSinkFile(file: string): void {
   try {
-    if (!Deno.statSync(file).isFile) {
-      throw new BaseError("FILE_NOT_WRITABLE", { file, cause: "it is not a regular file" });
+    const info = Deno.statSync(file);
+    if (!info.isFile) {
+      throw new BaseError("FILE_NOT_WRITABLE", {
+        file,
+        cause: "it is not a regular file",
+        hint: info.isDirectory
+          ? `name a file in it: --out ${file.replace(/\/+$/, "")}/guest.mig`
+          : "name a file that is not there yet",
+      });
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error, file, "write");
+    if (!(error instanceof Deno.errors.NotFound)) throw writeError(error, file);
   }
   openPartial(file).discard();
 }
@@ -48,7 +51,8 @@ export function checkSinkFile(file: string): void {
  * Opens a file for one stream. The bytes go to `FILE.partial`, mode 0600, for they are a guest's
  * memory; an older `FILE` stays until the new one is whole.
  *
- * @throws {BaseError} `FILE_NOT_WRITABLE` if it cannot be made or another process fills it.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` if it cannot be made, another process fills it, or what
+ * has its name is a link.
  */
 export function fileSink(file: string): StreamSink {
   const { handle, discard } = openPartial(file);
@@ -58,53 +62,24 @@ export function fileSink(file: string): StreamSink {
       try {
         for (let done = 0; done < bytes.length;) done += await handle.write(bytes.subarray(done));
       } catch (error) {
-        throw fileError(error, partialName(file), "write");
+        throw writeError(error, partialName(file));
       }
     },
     async commit() {
       try {
         await handle.sync();
+        // Whoever may write to the folder could have put another file or a link in its place.
+        checkNamed(handle, partialName(file));
         Deno.renameSync(partialName(file), file);
         syncDirectory(file.replace(/[^/]*$/, "") || ".");
         committed = true;
         handle.close();
       } catch (error) {
-        throw fileError(error, file, "write");
+        throw writeError(error, file);
       }
     },
     discard() {
       if (!committed) discard();
-    },
-  };
-}
-
-function openPartial(file: string): { handle: Deno.FsFile; discard(): void } {
-  const partial = partialName(file);
-  let handle: Deno.FsFile | undefined;
-  try {
-    handle = Deno.openSync(partial, { write: true, create: true, mode: 0o600 });
-    if (!handle.tryLockSync(true)) {
-      throw new BaseError("FILE_NOT_WRITABLE", {
-        file: partial,
-        cause: "another target is filling it",
-      });
-    }
-    handle.truncateSync(0);
-  } catch (error) {
-    handle?.close();
-    throw fileError(error, partial, "write");
-  }
-  const opened = handle;
-  let open = true;
-  return {
-    handle: opened,
-    discard() {
-      if (!open) return;
-      open = false;
-      try {
-        Deno.removeSync(partial);
-      } catch { /* whoever removed it before did what was to be done */ }
-      opened.close();
     },
   };
 }

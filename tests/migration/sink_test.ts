@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BaseError } from "../../base/mod.ts";
-import { checkSinkFile, discardingSink, fileSink, partialName } from "../../migration/sink.ts";
+import { partialName } from "../../migration/_partial.ts";
+import { checkSinkFile, discardingSink, fileSink } from "../../migration/sink.ts";
 import { findProgram } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { hex } from "./streams.ts";
@@ -47,6 +48,53 @@ Deno.test("fileSink() takes over what a crash has left, and nothing that is in u
   await sink.write(hex("01"));
   await sink.commit();
   assertEquals(Deno.readFileSync(file), hex("01"));
+});
+
+Deno.test("fileSink() follows no link that was planted in its way", () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  const victim = `${temp.path}/victim`;
+  Deno.writeTextFileSync(victim, "precious");
+  for (const target of [victim, `${temp.path}/nowhere`, temp.path]) {
+    Deno.symlinkSync(target, partialName(file));
+    for (const open of [fileSink, checkSinkFile]) {
+      const error = assertThrows(() => open(file), BaseError, "guest.partial: it is a symbolic");
+      assertEquals([error.code, error.hints.length], ["FILE_NOT_WRITABLE", 1]);
+    }
+    Deno.removeSync(partialName(file));
+  }
+  Deno.mkdirSync(partialName(file));
+  assertThrows(() => fileSink(file), BaseError, "it is not a regular file");
+  assertEquals(Deno.readTextFileSync(victim), "precious");
+  assertEquals(names(temp.path), ["guest.partial", "victim"]);
+});
+
+Deno.test("fileSink() makes its file anew: no foreign mode, reader or second name stays", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  Deno.writeTextFileSync(partialName(file), "planted");
+  Deno.chmodSync(partialName(file), 0o666);
+  Deno.linkSync(partialName(file), `${temp.path}/second`);
+  using reader = Deno.openSync(partialName(file));
+  const sink = fileSink(file);
+  assertEquals(Deno.statSync(partialName(file)).mode! & 0o777, 0o600);
+  await sink.write(hex("0102"));
+  await sink.commit();
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+  assertEquals(Deno.readTextFileSync(`${temp.path}/second`), "planted");
+  assertEquals(reader.readSync(new Uint8Array(16)), "planted".length);
+});
+
+Deno.test("fileSink() gives no name to what was put in the place of its file", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  const sink = fileSink(file);
+  await sink.write(hex("0102"));
+  Deno.removeSync(partialName(file));
+  Deno.symlinkSync("/etc/passwd", partialName(file));
+  await assertRejects(() => sink.commit(), BaseError, "removed or replaced while");
+  sink.discard();
+  assertEquals(names(temp.path), ["guest.partial"]);
 });
 
 Deno.test("checkSinkFile() refuses early what could not be written", () => {
