@@ -1,6 +1,6 @@
 /** A change of an authority's directory: all of it or nothing, one at a time. */
 
-import { syncDirectory, syncFile } from "../base/mod.ts";
+import { createFile, syncDirectory, syncFile } from "../base/mod.ts";
 import { syncFileSystem } from "../os/mod.ts";
 import {
   type Journal,
@@ -27,6 +27,13 @@ const MANY_DIRECTORIES = 4;
 export interface Change {
   /** Makes the directory that a host's new set is to be written to; it is published at the end. */
   stageHost(host: string): string;
+  /** Gives a host up that was staged. */
+  discardHost(host: string): void;
+  /**
+   * Notes a certificate among the issued ones. It is there before its set is published: one that
+   * a crash kept from its host does no harm, one that nobody knows of cannot be revoked.
+   */
+  record(serial: string, pem: string): void;
   /** Makes the directory that the CA's own files are to be written to. */
   stageAuthority(): string;
 }
@@ -56,7 +63,8 @@ export async function changePki<T>(
 }
 
 async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T>): Promise<T> {
-  const staged: string[] = [];
+  const staged = new Set<string>();
+  const records = new Map<string, string>();
   let authority = false;
   const stage = (name: string) => {
     ensureDirectory(paths.staging);
@@ -67,15 +75,21 @@ async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T
   try {
     const result = await work({
       stageHost(host) {
-        staged.push(host);
+        staged.add(host);
         return stage(host);
+      },
+      discardHost(host) {
+        if (staged.delete(host)) removeAll(`${paths.staging}/${host}`);
+      },
+      record(serial, pem) {
+        records.set(serial, pem);
       },
       stageAuthority() {
         authority = true;
         return stage(STAGED_AUTHORITY);
       },
     });
-    await commit(paths, authority, staged);
+    await commit(paths, authority, [...staged], records);
     return result;
   } catch (error) {
     discardStaged(paths);
@@ -87,11 +101,13 @@ async function commit(
   paths: PkiPaths,
   authority: boolean,
   staged: readonly string[],
+  records: ReadonlyMap<string, string>,
 ): Promise<void> {
   const directories = staged.map((host) => `${paths.staging}/${host}`);
   if (authority) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
   if (directories.length === 0) return;
-  await syncStaged(paths, directories);
+  writeRecords(paths, records);
+  await syncStaged(paths, directories, records);
   const hosts: StagedHost[] = [];
   for (const [i, host] of staged.entries()) {
     hosts.push({ host, digest: await setDigest(directories[i]!) });
@@ -126,8 +142,28 @@ function discardStaged(paths: PkiPaths): void {
   }
 }
 
+function writeRecords(paths: PkiPaths, records: ReadonlyMap<string, string>): void {
+  if (records.size === 0) return;
+  ensureDirectory(paths.issued);
+  const written: string[] = [];
+  try {
+    for (const [serial, pem] of records) {
+      const file = `${paths.issued}/${serial}.pem`;
+      createFile(file, pem, 0o644, false);
+      written.push(file);
+    }
+  } catch (error) {
+    for (const file of written) removeAll(file);
+    throw error;
+  }
+}
+
 /** Everything that is staged reaches the disk before the journal names it. */
-async function syncStaged(paths: PkiPaths, directories: readonly string[]): Promise<void> {
+async function syncStaged(
+  paths: PkiPaths,
+  directories: readonly string[],
+  records: ReadonlyMap<string, string>,
+): Promise<void> {
   // For a few files it would be waiting for what other programs have written.
   if (directories.length >= MANY_DIRECTORIES && await syncFileSystem(paths.staging)) return;
   for (const directory of directories) {
@@ -135,4 +171,8 @@ async function syncStaged(paths: PkiPaths, directories: readonly string[]): Prom
     syncDirectory(directory);
   }
   syncDirectory(paths.staging);
+  if (records.size === 0) return;
+  for (const serial of records.keys()) syncFile(`${paths.issued}/${serial}.pem`);
+  syncDirectory(paths.issued);
+  syncDirectory(paths.root);
 }

@@ -32,7 +32,7 @@ const LONGEST_LABEL = 63;
  */
 export function parseHostName(text: string): SubjectName {
   const ip = parseIpAddress(text);
-  if (ip !== undefined) return ipName(ip);
+  if (ip !== undefined) return formatIpName(ip);
   const name = readDnsName(text);
   if (name.ok) return { kind: "dns", text: name.text };
   throw new CaError("HOST_NAME", { value: text, cause: name.cause, hint: name.hint });
@@ -75,7 +75,7 @@ export function parseDnsName(
  */
 export function parseIpName(text: string): SubjectName {
   const ip = parseIpAddress(text);
-  if (ip !== undefined) return ipName(ip);
+  if (ip !== undefined) return formatIpName(ip);
   const name = readDnsName(text);
   const numeric = /^[0-9a-fA-F.:[\]%/]*$/.test(text);
   throw new CaError("IP_ADDRESS", {
@@ -95,10 +95,10 @@ type Reading =
   | { readonly ok: false; readonly cause: string; readonly hint: string };
 
 /**
- * An IPv4-mapped address stays the 16 octets that it is: GnuTLS compares the octets of the name
- * that a peer was addressed by, and that name had a colon.
+ * Writes an address as a name. An IPv4-mapped address stays the 16 octets that it is: GnuTLS
+ * compares the octets of the name that a peer was addressed by, and that name had a colon.
  */
-function ipName(octets: Uint8Array): SubjectName {
+export function formatIpName(octets: Uint8Array): SubjectName {
   const isMapped = octets.length === 16 && octets.subarray(0, 12).toHex() === IPV4_MAPPED;
   const text = isMapped
     ? `::ffff:${formatIpAddress(octets.subarray(12))}`

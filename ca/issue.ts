@@ -1,27 +1,16 @@
 /** Credentials for hosts: a directory for each that QEMU takes as it is. */
 
-import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
-import { checkCredentials, PROFILES } from "../creds/mod.ts";
+import { type Clock, systemClock } from "../base/mod.ts";
 import type { Engine, KeyType } from "../engine/mod.ts";
-import { fingerprint, serialText } from "./certificate.ts";
-import { type Change, changePki } from "./change.ts";
+import { changePki } from "./change.ts";
 import { checkPermitted } from "./constraints.ts";
 import { CaError } from "./error.ts";
-import { type Issuer, openIssuer } from "./issuer.ts";
-import { fitsSubject, signLeaf } from "./leaf.ts";
+import { type SetWork, stageSet } from "./host_set.ts";
+import { openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
-import {
-  CA_CERTIFICATE_FILE,
-  CA_CRL_FILE,
-  entryNames,
-  isOwnDirectory,
-  isThere,
-  type PkiPaths,
-  pkiPaths,
-} from "./pki.ts";
+import { isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import type { Role } from "./profile.ts";
 import { type HostOptions, type HostRequest, parseRequests } from "./request.ts";
-import { hostValidity } from "./validity.ts";
 
 /** What issuing needs beside the hosts. */
 export interface IssueContext extends LockOptions {
@@ -121,14 +110,14 @@ export async function issueHosts(
     const issued: IssuedHost[] = [];
     for (const request of requests) {
       context.signal?.throwIfAborted();
-      issued.push(await issueOne({ paths, issuer, change, now, request, context }));
+      issued.push(await stageSet({ paths, issuer, change, now, request, context }));
     }
     return issued;
   });
 }
 
 /** Asked before the lock file is made, so that a wrong `--dir` changes nothing. */
-function refuseWithoutAuthority(paths: PkiPaths): void {
+export function refuseWithoutAuthority(paths: PkiPaths): void {
   if (isThere(paths.caCertificate) || isThere(paths.journal)) return;
   throw new CaError("CA_MISSING", {
     file: paths.caCertificate,
@@ -136,95 +125,56 @@ function refuseWithoutAuthority(paths: PkiPaths): void {
   });
 }
 
-interface Work {
-  readonly paths: PkiPaths;
-  readonly issuer: Issuer;
-  readonly change: Change;
-  readonly now: Date;
-  readonly request: HostRequest;
-  readonly context: IssueContext;
+/** What became of one of many hosts. */
+export type IssueOutcome =
+  | { readonly ok: true; readonly host: string; readonly issued: IssuedHost }
+  | { readonly ok: false; readonly host: string; readonly error: CaError };
+
+/** How many hosts are made and published at a time, so that no number of them fills the memory. */
+const BATCH = 250;
+
+/**
+ * Issues for many hosts, of which one that cannot be issued for stops no other: each gets its new
+ * set or keeps what it has.
+ *
+ * @param onProgress Called with the number of hosts that are done.
+ * @throws {CaError} What is wrong with the authority, as {@linkcode issueHosts}.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
+ */
+export async function issueEach(
+  requests: readonly HostRequest[],
+  context: IssueContext,
+  onProgress?: (done: number) => void,
+): Promise<IssueOutcome[]> {
+  const now = (context.clock ?? systemClock)();
+  const paths = pkiPaths(context.dir);
+  refuseWithoutAuthority(paths);
+  const outcomes: IssueOutcome[] = [];
+  for (let start = 0; start < requests.length; start += BATCH) {
+    await changePki(paths, context, async (change) => {
+      const { engine, passphrase } = context;
+      using issuer = await openIssuer(paths, { engine, now, passphrase });
+      for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
+      for (const request of requests.slice(start, start + BATCH)) {
+        context.signal?.throwIfAborted();
+        outcomes.push(await tryOne({ paths, issuer, change, now, request, context }));
+        onProgress?.(outcomes.length);
+      }
+    });
+  }
+  return outcomes;
 }
 
-async function issueOne(work: Work): Promise<IssuedHost> {
-  const { paths, issuer, change, now, request, context } = work;
+async function tryOne(work: SetWork): Promise<IssueOutcome> {
+  const { paths, issuer, change, request } = work;
   const host = request.host.text;
-  const dir = `${paths.hosts}/${host}`;
-  const { cut, ...validity } = hostValidity(now, request.days, issuer);
-  const staged = change.stageHost(host);
-  createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644, false);
-  createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644, false);
-  const certificates: IssuedCertificate[] = [];
-  for (const role of request.roles) {
-    const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
-    using made = await context.engine.generateKey(request.keyType);
-    const leaf = await signLeaf(
-      { ...request, ...validity, role, publicKey: made.publicKey },
-      issuer,
-    );
-    createFile(`${staged}/${certificate}`, certificatePem(host, leaf.certificate), 0o644, false);
-    createFile(`${staged}/${key}`, await made.exportPem(context.hostPassphrase), 0o600, false);
-    certificates.push({
-      role,
-      certificate: `${dir}/${certificate}`,
-      key: `${dir}/${key}`,
-      serial: serialText(leaf.serial),
-      sha256: await fingerprint(leaf.certificate),
-    });
+  try {
+    checkPermitted(request.names, issuer.constraints);
+    isOwnDirectory(`${paths.hosts}/${host}`);
+    return { ok: true, host, issued: await stageSet(work) };
+  } catch (error) {
+    if (!(error instanceof CaError)) throw error;
+    change.discardHost(host);
+    return { ok: false, host, error };
   }
-  await refuseWhatQemuRefuses(work, staged, dir);
-  const files = entryNames(staged);
-  const before = isOwnDirectory(dir) ? entryNames(dir) : undefined;
-  return {
-    host,
-    dir,
-    dns: textOf(request, "dns"),
-    ip: textOf(request, "ip"),
-    keyType: request.keyType,
-    certificates,
-    files: files.map((name) => `${dir}/${name}`),
-    ...validity,
-    cut,
-    named: fitsSubject(request, issuer),
-    previous: before === undefined ? undefined : `${paths.previous}/${host}`,
-    dropped: (before ?? []).filter((name) => !files.includes(name)),
-  };
-}
-
-/** The lines of QEMU that take an EC key with a critical key usage. */
-const STRICT_LINES = PROFILES.filter((line) => !line.wantsKeyEncipherment);
-
-/** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
-async function refuseWhatQemuRefuses(work: Work, staged: string, dir: string): Promise<void> {
-  const { now, request, context: { engine, hostPassphrase: password } } = work;
-  const verdicts = await checkCredentials(staged, {
-    engine,
-    clock: () => now,
-    ...(request.profile === "strict" ? { profiles: STRICT_LINES } : {}),
-    ...(password === undefined ? {} : { password }),
-  });
-  for (const verdict of verdicts) {
-    if (verdict.ok) continue;
-    throw new CaError("REFUSED", {
-      value: request.host.text,
-      cause: `${verdict.message.replaceAll(staged, dir)} (QEMU ${verdict.qemu})`,
-      hint: verdict.findings[0]?.mend ?? `look at ${work.paths.caCertificate}`,
-    });
-  }
-}
-
-/** libvirt reads no more of a certificate file, in bytes. */
-const LARGEST_FILE = 64 * 1024;
-
-function certificatePem(host: string, certificate: Uint8Array): string {
-  const pem = encodePem("CERTIFICATE", certificate);
-  if (pem.length <= LARGEST_FILE) return pem;
-  throw new CaError("TOO_MANY_NAMES", {
-    value: host,
-    cause: `${pem.length} bytes, and libvirt reads ${LARGEST_FILE}`,
-    hint: "give it fewer names",
-  });
-}
-
-function textOf(request: HostRequest, kind: "dns" | "ip"): string[] {
-  return request.names.filter((name) => name.kind === kind).map((name) => name.text);
 }

@@ -79,7 +79,7 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
       commonName: commonName(certificate),
       constraints: constraintsOf(certificate),
       key,
-      certificatePem: certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join(""),
+      certificatePem: bundlePem(certificates),
       crlPem: isThere(paths.caCrl)
         ? readCrls(paths, engine, certificates)
         : await makeCrl(paths, identity, key, now),
@@ -119,6 +119,28 @@ async function makeCrl(
   const crl = await signEmptyCrl(identity, key, now);
   writeFileAtomic(paths.caCrl, crl, 0o644);
   return crl;
+}
+
+/** An authority as everybody may see it: without its key. */
+export interface Authority extends IssuerIdentity {
+  readonly certificate: Certificate;
+  /** `ca-cert.pem` as hosts get it. */
+  readonly certificatePem: string;
+}
+
+/**
+ * Reads an authority without its key.
+ *
+ * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`.
+ */
+export function readAuthority(paths: PkiPaths): Authority {
+  const certificates = readCertificates(paths);
+  const certificate = certificates[0]!;
+  return { ...identify(certificate), certificate, certificatePem: bundlePem(certificates) };
+}
+
+function bundlePem(certificates: readonly Certificate[]): string {
+  return certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join("");
 }
 
 function identify(certificate: Certificate): IssuerIdentity {

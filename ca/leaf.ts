@@ -6,6 +6,7 @@ import type { SubjectName } from "./host_name.ts";
 import type { Issuer } from "./issuer.ts";
 import { encodeName, LONGEST_ATTRIBUTE, type NameAttribute } from "./name.ts";
 import { leafExtensions, type ProfileName, type Role } from "./profile.ts";
+import type { Kept } from "./request.ts";
 import type { Validity } from "./validity.ts";
 
 /** What a host's certificate says beside what its issuer gives. */
@@ -18,6 +19,8 @@ export interface LeafFields extends Validity {
   /** All names, the host's own included. */
   readonly names: readonly SubjectName[];
   readonly keyType: KeyType;
+  /** Has the subject of a set that is renewed. */
+  readonly kept?: Kept;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
 }
@@ -33,18 +36,19 @@ export interface Leaf {
 /** Makes a host's certificate, signed by the authority. */
 export async function signLeaf(fields: LeafFields, issuer: Issuer): Promise<Leaf> {
   const serial = randomSerial();
-  const subject = hostSubject(fields, issuer);
+  const subject = fields.kept?.subject ?? encodeName(hostSubject(fields, issuer));
   const certificate = await signCertificate({
     serial,
     issuer: issuer.subject,
     notBefore: fields.notBefore,
     notAfter: fields.notAfter,
-    subject: encodeName(subject),
+    subject,
     publicKey: fields.publicKey,
     extensions: await leafExtensions({
       ...fields,
       issuerKeyId: issuer.keyId,
-      anonymous: subject.length === 0,
+      // An empty SEQUENCE.
+      anonymous: subject.length === 2,
     }),
   }, issuer.key);
   return { serial, certificate };

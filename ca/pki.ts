@@ -18,6 +18,8 @@ export interface PkiPaths {
   readonly hosts: string;
   /** The set that each host had before. */
   readonly previous: string;
+  /** Every certificate that was issued, as SERIAL.pem. */
+  readonly issued: string;
   /** Sets that are being made; whatever is in it without a journal is rubbish. */
   readonly staging: string;
   /** Says which finished sets of `staging` are to be published; its presence is the commit. */
@@ -44,6 +46,7 @@ export function pkiPaths(root: string): PkiPaths {
     caCrl: at(CA_CRL_FILE),
     hosts: at("hosts"),
     previous: at("previous"),
+    issued: at("issued"),
     staging: at(".new"),
     journal: at(".journal"),
     lock: at(".lock"),

@@ -1,11 +1,12 @@
 /** What is asked for a host, checked before anything is made or written. */
 
+import { findProfile, type Profile } from "../creds/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
 import { CaError } from "./error.ts";
 import { parseDnsName, parseHostName, parseIpName, type SubjectName } from "./host_name.ts";
 import { type NameAttribute, parseSubject } from "./name.ts";
 import { type ProfileName, type Role, ROLES } from "./profile.ts";
-import { HOST_DAYS } from "./validity.ts";
+import { checkDays, HOST_DAYS } from "./validity.ts";
 
 /** A host as the user or an inventory names it. */
 export interface HostOptions {
@@ -27,6 +28,23 @@ export interface HostOptions {
   readonly allowWildcard?: boolean;
   /** Days of validity, {@linkcode HOST_DAYS} by default. */
   readonly days?: number;
+  /** The version of its QEMU, which then has to take the set; every one by default. */
+  readonly qemu?: string;
+}
+
+/** A key that a host has already. */
+export interface KeptKey {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  readonly pem: string;
+}
+
+/** What a renewal takes over from the set that a host has. */
+export interface Kept {
+  /** Name, DER. */
+  readonly subject: Uint8Array;
+  /** Of the roles that do not get a new one. */
+  readonly keys: ReadonlyMap<Role, KeptKey>;
 }
 
 /** A host that can be issued for. */
@@ -41,6 +59,9 @@ export interface HostRequest {
   /** What comes before the CN; `undefined` for the CA's name as O. */
   readonly subject: readonly NameAttribute[] | undefined;
   readonly days: number;
+  /** The QEMU that has to take the set; every line of it by default. */
+  readonly qemu?: Profile;
+  readonly kept?: Kept;
 }
 
 /**
@@ -83,6 +104,7 @@ export function parseRequest(options: HostOptions): HostRequest {
     keyType,
     profile,
     subject: subject === undefined ? undefined : parseSubject(subject),
-    days,
+    days: checkDays(days),
+    ...(options.qemu === undefined ? {} : { qemu: findProfile(options.qemu) }),
   };
 }

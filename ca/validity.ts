@@ -68,6 +68,11 @@ export function crlDates(
   };
 }
 
+/** The days that a certificate of these dates was made for, its back-dated time left out. */
+export function wholeDays(notBefore: Date, notAfter: Date): number {
+  return Math.floor((notAfter.getTime() - notBefore.getTime()) / DAY);
+}
+
 /** Whole days from now to a date, rounded to the nearest. */
 export function daysUntil(now: Date, then: Date): number {
   return Math.round((then.getTime() - now.getTime()) / DAY);
@@ -78,8 +83,13 @@ function span(now: Date, backdated: number, days: number): Validity {
   return { notBefore: new Date(start - backdated), notAfter: new Date(start + days * DAY) };
 }
 
-function checkDays(days: number): void {
-  if (Number.isInteger(days) && days >= 1 && days <= LONGEST_DAYS) return;
+/**
+ * Checks a number of days.
+ *
+ * @throws {CaError} `DAYS` If it is no whole number from 1 to {@linkcode LONGEST_DAYS}.
+ */
+export function checkDays(days: number): number {
+  if (Number.isInteger(days) && days >= 1 && days <= LONGEST_DAYS) return days;
   throw new CaError("DAYS", {
     value: String(days),
     option: "--days",

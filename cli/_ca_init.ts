@@ -9,6 +9,7 @@ import {
   untilText,
 } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import { say } from "./_output.ts";
 import { newPassphrase, PASSPHRASE_FLAG, tokenPin } from "./_passphrase.ts";
 import type { Command, Input } from "./_command.ts";
 
@@ -92,7 +93,7 @@ async function run(input: Input): Promise<number> {
   );
   console.log(`  CRL          ${made.files.crl}, empty`);
   console.log(`  SHA-256      ${made.sha256}`);
-  console.error(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);
+  say(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);
   return 0;
 }
 

@@ -1,15 +1,7 @@
 /** `ca issue`: credentials for hosts. */
 
-import { resolve } from "@std/path";
-import type { IssuedCertificate, IssuedHost, ProfileName, Role } from "../ca/mod.ts";
-import {
-  DIR_FLAG,
-  KEY_TYPE_FLAG,
-  keyTypeFor,
-  sayWaiting,
-  SUBJECT_FLAG,
-  untilText,
-} from "./_ca_flags.ts";
+import type { ProfileName, Role } from "../ca/mod.ts";
+import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, SUBJECT_FLAG } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import {
   authorityPassphrase,
@@ -17,13 +9,16 @@ import {
   hostPassphrase,
   PASSPHRASE_FLAG,
 } from "./_passphrase.ts";
-import { type Command, type Input, printable } from "./_command.ts";
+import { issuedJson, printIssued, sayHostNotes } from "./_ca_issued.ts";
+import { issueInventory } from "./_ca_inventory.ts";
+import { type Command, type Input, usage } from "./_command.ts";
+import { say } from "./_output.ts";
 
 /** The command. */
 export const caIssue: Command = {
   name: "ca issue",
   summary: "make a directory of credentials for each host, ready for tls-creds-x509,dir=…",
-  usage: "HOST… [--dir DIR] [--dns NAME]… [--ip ADDR]… [--role ROLE]… [--days N]",
+  usage: "HOST…|--inventory FILE [--dir DIR] [--dns NAME]… [--ip ADDR]… [--role ROLE]… [--days N]",
   examples: [
     ["deno task ca issue host-a host-b", "pki/hosts/host-a and pki/hosts/host-b"],
     [
@@ -31,10 +26,17 @@ export const caIssue: Command = {
       "every name that others reach it by",
     ],
     ["deno task ca issue 192.0.2.9 --role server", "a host that has only an address"],
+    ["deno task ca issue --inventory hosts.csv", "a fleet: only what differs is issued"],
     ["deno task ca issue host-a --host-passphrase-file /run/qemu-pass", "its keys encrypted"],
   ],
   flags: [
     DIR_FLAG,
+    {
+      name: "inventory",
+      value: "FILE",
+      help: "issue for the hosts of a file that do not hold what it says",
+    },
+    { name: "dry-run", help: "say what --inventory would issue and why, and change nothing" },
     { name: "dns", value: "NAME", repeat: true, help: "further DNS name of each host" },
     { name: "ip", value: "ADDR", repeat: true, help: "further IP address of each host" },
     {
@@ -60,13 +62,18 @@ export const caIssue: Command = {
     { name: "json", help: "one JSON object for each host" },
     ENGINE_FLAG,
   ],
-  operands: { name: "HOST", min: 1, max: 100_000 },
+  operands: { name: "HOST", min: 0, max: 100_000 },
+  exitOne: "the work failed, or a row of the inventory could not be issued for",
   notes: `A host's directory is replaced in one step; the set it had before is kept in
 DIR/previous/HOST until the next. Names are folded to lower case, internationalized ones
 become A-labels; a HOST that is an IP address becomes an IP name, and its directory is
 called as RFC 5952 spells it (hosts/fd00::1).
 Without --subject it is O=<the CA's CN>, which virt-pki-validate looks for. --profile strict
 makes the key usage critical on EC keys too: QEMU before 7.2.22 and 8.0 to 10.1.2 refuses that.
+An inventory is CSV with the header host,dns,ip,role,days,qemu or a part of that (; parts a list),
+JSON or YAML with the same names, by the file's ending; any other file is an Ansible inventory
+(ansible_host, and virtcreds_dns and so on). Flags hold for rows that say nothing else. qemu is
+the version that has to take the set. A row that is wrong is named and stops no other.
 The passphrase of an encrypted CA key is asked for on a terminal. One for the hosts' keys must
 not end with a line end: QEMU, which reads it from a file too, would take that for a part of it.`,
   run,
@@ -76,8 +83,7 @@ async function run(input: Input): Promise<number> {
   const { issueHosts, LONGEST_DAYS } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;
   const days = input.number("days", 1, LONGEST_DAYS)!;
-  const hosts = input.operands.map((host) => ({
-    host,
+  const options = {
     dns: input.all("dns"),
     ip: input.all("ip"),
     roles: input.all("role") as Role[],
@@ -86,80 +92,37 @@ async function run(input: Input): Promise<number> {
     allowWildcard: input.on("allow-wildcard"),
     keyType: keyTypeFor(input),
     days,
-  }));
-  const context = {
+  };
+  const context = async () => ({
     dir,
     engine: await engineFor(input),
     hostPassphrase: await hostPassphrase(input),
     passphrase: await authorityPassphrase(input, dir),
     onWait: sayWaiting(dir),
-  };
+  });
+  checkHosts(input);
+  if (input.get("inventory") !== undefined) return await issueInventory(input, options, context);
   const secret = input.get(HOST_PASSPHRASE_FLAG.name);
-  const issued = await issueHosts(hosts, context);
+  const hosts = input.operands.map((host) => ({ ...options, host }));
+  const issued = await issueHosts(hosts, await context());
   for (const [i, host] of issued.entries()) {
-    if (input.on("json")) console.log(JSON.stringify(toJson(host)));
-    else await printHost(host, secret);
-    sayNotes(host, input.operands[i]!, days);
+    if (input.on("json")) console.log(JSON.stringify(issuedJson(host)));
+    else await printIssued(host, secret);
+    const asked = input.operands[i]!;
+    if (asked !== host.host) say(`note: ${asked} is issued as ${host.host}`);
+    sayHostNotes(host, days);
   }
   if (secret === "-" && !input.on("json")) {
-    console.error("note: QEMU wants the passphrase in the file that file= is to name, no line end");
+    say("note: QEMU wants the passphrase in the file that file= is to name, without a line end");
   }
   return 0;
 }
 
-function toJson(host: IssuedHost): Record<string, unknown> {
-  const byRole = (pick: (one: IssuedCertificate) => string) =>
-    Object.fromEntries(host.certificates.map((one) => [one.role, pick(one)]));
-  return {
-    host: host.host,
-    dir: resolve(host.dir),
-    dns: host.dns,
-    ip: host.ip,
-    keyType: host.keyType,
-    notBefore: host.notBefore,
-    notAfter: host.notAfter,
-    serials: byRole((one) => one.serial),
-    sha256: byRole((one) => one.sha256),
-    files: host.files.map((file) => resolve(file)),
-    previous: host.previous === undefined ? null : resolve(host.previous),
-  };
-}
-
-async function printHost(host: IssuedHost, secret: string | undefined): Promise<void> {
-  const { daysUntil } = await import("../ca/mod.ts");
-  const names = [...host.dns.map((name) => `DNS ${name}`), ...host.ip.map((name) => `IP ${name}`)];
-  console.log(`issued for ${host.host} (${host.keyType})`);
-  console.log(`  directory    ${host.dir}`);
-  console.log(`  names        ${names.join(", ")}`);
-  console.log(`  valid until  ${untilText(host.notAfter, daysUntil(new Date(), host.notAfter))}`);
-  for (const { role } of host.certificates) {
-    console.log(`  ${role}       ${objectLine(host, role, secret)}`);
-  }
-}
-
-/** The options as QEMU reads them: a comma in a value is doubled, a secret comes first. */
-function objectLine(host: IssuedHost, role: Role, secret: string | undefined): string {
-  const path = (file: string) => resolve(file).replaceAll(",", ",,");
-  const creds = `-object tls-creds-x509,id=tls0,dir=${
-    path(host.dir)
-  },endpoint=${role},verify-peer=on`;
-  if (secret === undefined) return creds;
-  const file = secret === "-" ? "PASSPHRASE-FILE" : path(secret);
-  return `-object secret,id=tls0-key,file=${file} ${creds},passwordid=tls0-key`;
-}
-
-function sayNotes(host: IssuedHost, asked: string, days: number): void {
-  const say = (text: string) => console.error(`note: ${text}`);
-  if (asked !== host.host) say(`${printable(asked)} is issued as ${host.host}`);
-  if (host.cut) {
-    const end = host.notAfter.toISOString().slice(0, 10);
-    say(`${host.host} is valid until ${end} instead of for ${days} days, as its CA ends then`);
-  }
-  if (!host.named) {
-    const why = host.host.length > 64 ? "is too long for a CN" : "is no CN that its CA may give";
-    say(`${host.host} ${why}: its subject has none, its alternative names have it`);
-  }
-  if (host.dropped.length > 0) {
-    say(`not in the new set, but kept in ${host.previous}: ${printable(host.dropped.join(", "))}`);
-  }
+/** Hosts are named or listed in a file; only a list is compared with what there is. */
+function checkHosts(input: Input): void {
+  const [named, listed] = [input.operands.length > 0, input.get("inventory") !== undefined];
+  const help = "see: deno task ca issue --help";
+  if (!named && !listed) throw usage("missing HOST", help);
+  if (named && listed) throw usage("give hosts or --inventory, not both", help);
+  if (input.on("dry-run") && !listed) throw usage("--dry-run is for --inventory", help);
 }

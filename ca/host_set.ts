@@ -1,0 +1,132 @@
+/** A host's set of keys and certificates as it is made. */
+
+import { createFile, encodePem } from "../base/mod.ts";
+import { checkCredentials, type Profile, PROFILES } from "../creds/mod.ts";
+import type { KeyType } from "../engine/mod.ts";
+import { fingerprint, serialText } from "./certificate.ts";
+import type { Change } from "./change.ts";
+import { CaError } from "./error.ts";
+import type { IssueContext, IssuedCertificate, IssuedHost } from "./issue.ts";
+import type { Issuer } from "./issuer.ts";
+import { fitsSubject, signLeaf } from "./leaf.ts";
+import {
+  CA_CERTIFICATE_FILE,
+  CA_CRL_FILE,
+  entryNames,
+  isOwnDirectory,
+  type PkiPaths,
+} from "./pki.ts";
+import type { HostRequest, KeptKey } from "./request.ts";
+import { hostValidity } from "./validity.ts";
+
+/** A host's set to be made. */
+export interface SetWork {
+  readonly paths: PkiPaths;
+  readonly issuer: Issuer;
+  readonly change: Change;
+  readonly now: Date;
+  readonly request: HostRequest;
+  readonly context: IssueContext;
+}
+
+/**
+ * Makes a host's new set in the staging directory and records its certificates.
+ *
+ * @throws {CaError} `TOO_MANY_NAMES`, `REFUSED`, `DAYS`.
+ */
+export async function stageSet(work: SetWork): Promise<IssuedHost> {
+  const { paths, issuer, change, now, request, context } = work;
+  const host = request.host.text;
+  const dir = `${paths.hosts}/${host}`;
+  const { cut, ...validity } = hostValidity(now, request.days, issuer);
+  const staged = change.stageHost(host);
+  createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644, false);
+  createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644, false);
+  const certificates: IssuedCertificate[] = [];
+  const records: [serial: string, pem: string][] = [];
+  for (const role of request.roles) {
+    const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
+    const { publicKey, pem } = request.kept?.keys.get(role) ??
+      await makeKey(context, request.keyType);
+    const leaf = await signLeaf({ ...request, ...validity, role, publicKey }, issuer);
+    const text = certificatePem(host, leaf.certificate);
+    createFile(`${staged}/${certificate}`, text, 0o644, false);
+    createFile(`${staged}/${key}`, pem, 0o600, false);
+    records.push([serialText(leaf.serial), text]);
+    certificates.push({
+      role,
+      certificate: `${dir}/${certificate}`,
+      key: `${dir}/${key}`,
+      serial: serialText(leaf.serial),
+      sha256: await fingerprint(leaf.certificate),
+    });
+  }
+  await refuseWhatQemuRefuses(work, staged, dir);
+  for (const [serial, pem] of records) change.record(serial, pem);
+  const files = entryNames(staged);
+  const before = isOwnDirectory(dir) ? entryNames(dir) : undefined;
+  return {
+    host,
+    dir,
+    dns: textOf(request, "dns"),
+    ip: textOf(request, "ip"),
+    keyType: request.keyType,
+    certificates,
+    files: files.map((name) => `${dir}/${name}`),
+    ...validity,
+    cut,
+    named: fitsSubject(request, issuer),
+    previous: before === undefined ? undefined : `${paths.previous}/${host}`,
+    dropped: (before ?? []).filter((name) => !files.includes(name)),
+  };
+}
+
+async function makeKey(context: IssueContext, type: KeyType): Promise<KeptKey> {
+  using key = await context.engine.generateKey(type);
+  return { publicKey: key.publicKey, pem: await key.exportPem(context.hostPassphrase) };
+}
+
+/** The lines of QEMU that take an EC key with a critical key usage. */
+const STRICT_LINES = PROFILES.filter((line) => !line.wantsKeyEncipherment);
+
+/** The lines of QEMU that have to take the set: the host's own where it is known. */
+function linesFor(request: HostRequest): readonly Profile[] {
+  if (request.qemu !== undefined) return [request.qemu];
+  return request.profile === "strict" ? STRICT_LINES : PROFILES;
+}
+
+/** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
+async function refuseWhatQemuRefuses(work: SetWork, staged: string, dir: string): Promise<void> {
+  const { now, request, context: { engine, hostPassphrase: password } } = work;
+  const verdicts = await checkCredentials(staged, {
+    engine,
+    clock: () => now,
+    profiles: linesFor(request),
+    ...(password === undefined ? {} : { password }),
+  });
+  for (const verdict of verdicts) {
+    if (verdict.ok) continue;
+    throw new CaError("REFUSED", {
+      value: request.host.text,
+      cause: `${verdict.message.replaceAll(staged, dir)} (QEMU ${verdict.qemu})`,
+      hint: verdict.findings[0]?.mend ?? `look at ${work.paths.caCertificate}`,
+    });
+  }
+}
+
+/** libvirt reads no more of a certificate file, in bytes. */
+const LARGEST_FILE = 64 * 1024;
+
+function certificatePem(host: string, certificate: Uint8Array): string {
+  const pem = encodePem("CERTIFICATE", certificate);
+  if (pem.length <= LARGEST_FILE) return pem;
+  throw new CaError("TOO_MANY_NAMES", {
+    value: host,
+    cause: `${pem.length} bytes, and libvirt reads ${LARGEST_FILE}`,
+    hint: "give it fewer names",
+  });
+}
+
+function textOf(request: HostRequest, kind: "dns" | "ip"): string[] {
+  return request.names.filter((name) => name.kind === kind).map((name) => name.text);
+}
