@@ -4,13 +4,13 @@ import { unlessAborted } from "../base/mod.ts";
 import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
 import { type Address, checkAddress, type TcpAddress } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
-import { type SocketChannel, socketChannel } from "./socket.ts";
+import { type SocketChannel, socketChannel, type SocketOptions } from "./socket.ts";
 
 /** Longest time in ms that a connection may take to come up unless the caller says otherwise. */
 export const CONNECT_TIMEOUT = 30_000;
 
 /** How to dial. */
-export interface ConnectOptions {
+export interface ConnectOptions extends SocketOptions {
   readonly signal?: AbortSignal;
   /** Longest time in ms; {@linkcode CONNECT_TIMEOUT} by default. */
   readonly timeout?: number;
@@ -33,7 +33,7 @@ export async function connect(
   const signal = options.signal ? AbortSignal.any([late.signal, options.signal]) : late.signal;
   try {
     const conn = await dialUntil(address, signal);
-    return socketChannel(conn, address.kind === "unix" ? address.path : "");
+    return socketChannel(conn, address.kind === "unix" ? address.path : "", options);
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
     throw connectError(address, late.signal.aborted ? "Connection timed out" : error);

@@ -11,7 +11,7 @@ import {
   type UnixAddress,
 } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
-import { type SocketChannel, socketChannel } from "./socket.ts";
+import { type SocketChannel, socketChannel, type SocketOptions } from "./socket.ts";
 
 /** A socket that waits for connections. */
 export interface Listener extends AsyncDisposable {
@@ -47,14 +47,17 @@ export interface Listener extends AsyncDisposable {
  * `ADDRESS_UNRESOLVED` if the name is unknown or has no address of an allowed family,
  * `ADDRESS_INVALID` if it is every address of IPv6 without IPv4.
  */
-export async function listen(address: Address): Promise<Listener> {
+export async function listen(
+  address: Address,
+  options: SocketOptions = {},
+): Promise<Listener> {
   checkAddress(address);
   if (address.kind === "tcp") {
     const listener = await bindTcp(address);
     const { hostname, port } = listener.addr;
-    return wrap(listener, { kind: "tcp", host: hostname, port });
+    return wrap(listener, { kind: "tcp", host: hostname, port }, options);
   }
-  return wrap(await bindUnix(address), address);
+  return wrap(await bindUnix(address), address, options);
 }
 
 async function bindTcp(address: TcpAddress): Promise<Deno.TcpListener> {
@@ -157,7 +160,7 @@ async function isDeadSocket(path: string): Promise<boolean> {
   }
 }
 
-function wrap(listener: Deno.Listener, address: Address): Listener {
+function wrap(listener: Deno.Listener, address: Address, options: SocketOptions): Listener {
   const unixPath = address.kind === "unix" ? address.path : "";
   let [closed, busy] = [false, false];
   /** Deno cannot take an accept back: one that was given up waits here for the next caller. */
@@ -174,7 +177,7 @@ function wrap(listener: Deno.Listener, address: Address): Listener {
       const conn = await unlessAborted(accepting, signal);
       if (closed) throw new ChannelError("CHANNEL_CLOSED");
       pending = undefined;
-      return socketChannel(conn, unixPath);
+      return socketChannel(conn, unixPath, options);
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error;
       pending = undefined;

@@ -4,6 +4,12 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { formatHostPort } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 
+/** How a socket is set up. */
+export interface SocketOptions {
+  /** Sends small writes at once (TCP_NODELAY), `true` by default: Nagle holds them back otherwise. */
+  readonly noDelay?: boolean;
+}
+
 /** A connected TCP or unix socket. */
 export interface SocketChannel extends ByteChannel {
   /** This end in words, as {@linkcode ByteChannel.peer} names the other. */
@@ -15,11 +21,15 @@ export interface SocketChannel extends ByteChannel {
  *
  * @param unixPath What to call the ends of a unix socket that have no name of their own.
  */
-export function socketChannel(conn: Deno.Conn, unixPath = ""): SocketChannel {
+export function socketChannel(
+  conn: Deno.Conn,
+  unixPath = "",
+  { noDelay = true }: SocketOptions = {},
+): SocketChannel {
   const peer = describe(conn.remoteAddr, unixPath);
   let closed = false;
-  // Small writes are what TLS handshakes and consoles consist of: Nagle would hold them back.
-  if (conn.remoteAddr.transport === "tcp") (conn as Deno.TcpConn).setNoDelay(true);
+  // Small writes are what TLS handshakes and consoles consist of.
+  if (conn.remoteAddr.transport === "tcp") (conn as Deno.TcpConn).setNoDelay(noDelay);
 
   function broken(code: "CHANNEL_READ" | "CHANNEL_WRITE", error: unknown): unknown {
     if (closed) return new ChannelError("CHANNEL_CLOSED", { peer });

@@ -3,9 +3,8 @@
 import type { OptionType } from "./_qemu_opts.ts";
 
 /**
- * Options of a socket, as QEMU 7.2 types them, then 9.2's `reconnect-ms` and our own. `wait` and
- * `nodelay` are taken and change nothing: a server always waits for its client, and small writes
- * are never held back.
+ * Options of a socket, as QEMU 7.2 types them, then 9.2's `reconnect-ms` and our own. `wait` changes
+ * nothing: it says whether a guest starts before its client comes, and there is no guest here.
  */
 export const SOCKET_OPTIONS = {
   backend: "string",

@@ -27,7 +27,7 @@ export async function dialChardev(
 ): Promise<ByteChannel> {
   const { tls, handshakeTimeout, signal } = options;
   const waiting = signal === undefined ? {} : { signal };
-  const raw = await connect(chardev.address, waiting);
+  const raw = await connect(chardev.address, { ...waiting, noDelay: chardev.nodelay });
   if (tls === undefined) return raw;
   try {
     return await startTls(raw, {

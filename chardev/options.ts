@@ -18,6 +18,8 @@ export interface SocketChardev {
   readonly address: Address;
   /** Whether it listens; it dials otherwise. Says nothing of the TLS role. */
   readonly server: boolean;
+  /** Whether small writes go out at once; unlike in QEMU, they do unless told otherwise. */
+  readonly nodelay: boolean;
   /** Pause in ms before a client dials again; 0 ends it with its connection. */
   readonly reconnect: number;
   /** Id of the `tls-creds-*` object. */
@@ -81,6 +83,7 @@ export function parseSocketChardev(text: string): SocketChardev {
     text,
     address: readAddress(given, text),
     server: given.bool("server") ?? false,
+    nodelay: given.bool("nodelay") ?? !given.bool("delay"),
     reconnect: readReconnect(given, text),
     ...definedOnly(optional),
     logappend: given.bool("logappend") ?? false,

@@ -49,7 +49,7 @@ export async function serveChardev(
   options: ServeOptions = {},
 ): Promise<ChardevServer> {
   const { tls, handshakeTimeout, onRefused } = options;
-  const listener = await listen(chardev.address);
+  const listener = await listen(chardev.address, { noDelay: chardev.nodelay });
   const stop = new AbortController();
   const { signal } = stop;
   const waiting: ByteChannel[] = [];

@@ -12,7 +12,8 @@ export const CHARDEV_FLAGS: readonly Flag[] = [
   {
     name: "chardev",
     value: "socket,id=ID,…",
-    help: "the socket as QEMU's -chardev takes it; tls-hostname=NAME is our addition",
+    help:
+      "the socket as QEMU's -chardev takes it; tls-hostname=NAME is our addition, wait= changes nothing",
   },
   ...OBJECT_FLAGS,
 ];

@@ -24,7 +24,8 @@ export const chardevServer: Command = {
     { name: "serve", help: "go on after a client has left, until standard input ends" },
   ],
   notes:
-    `One client is served at a time; others are verified meanwhile and wait. A refused client is
+    `It listens at once whatever wait= says: that is for a guest that starts before or after its client.
+One client is served at a time; others are verified meanwhile and wait. A refused client is
 named with the cause, and the server goes on. Without --serve it ends when a client has left and no
 other waits.
 ${CHARDEV_NOTES}`,

@@ -60,6 +60,12 @@ Deno.test("parseSocketChardev() reads every option that has an effect", () => {
     ["host=h,port=1,reconnect=010", { reconnect: 8000 }],
     ["host=h,port=1,reconnect=1,reconnect=0", { reconnect: 0 }],
     ["host=h,port=1,reconnect-ms=50", { reconnect: 50 }],
+    ["host=h,port=1", { nodelay: true }],
+    ["host=h,port=1,nodelay=off", { nodelay: false }],
+    ["host=h,port=1,delay=on", { nodelay: false }],
+    ["host=h,port=1,delay=off", { nodelay: true }],
+    ["host=h,port=1,nodelay", { nodelay: true }],
+    ["host=h,port=1,server=on,wait=off", { server: true }],
     ["host=h,port=1,tls-creds=t,tls-authz=z,tls-hostname=n", {
       tlsCreds: "t",
       tlsAuthz: "z",

@@ -246,6 +246,38 @@ Deno.test("runClient() dials again until the server is there, and when it has le
   assertEquals(lefts, 3);
 });
 
+Deno.test("a chardev holds small writes back where nodelay=off asks for it, on either side", async () => {
+  using probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: probe.addr.port });
+  (await probe.accept()).close();
+  // Deno shows no option of a socket, so the call that sets it is watched.
+  const prototype: Pick<Deno.TcpConn, "setNoDelay"> = Object.getPrototypeOf(conn);
+  const { setNoDelay } = prototype;
+  const set: (boolean | undefined)[] = [];
+  prototype.setNoDelay = function (this: Deno.TcpConn, noDelay?: boolean) {
+    set.push(noDelay);
+    setNoDelay.call(this, noDelay);
+  };
+  try {
+    for (
+      const [option, noDelay] of [
+        ["", true],
+        [",nodelay=on", true],
+        [",nodelay=off", false],
+        [",delay=on", false],
+      ] as const
+    ) {
+      set.length = 0;
+      await using server = await serveChardev({ ...SERVER, nodelay: noDelay });
+      await using _client = await dialChardev(clientOf(server.address, option));
+      await using _served = await server.accept();
+      assertEquals(set, [noDelay, noDelay], option);
+    }
+  } finally {
+    prototype.setNoDelay = setNoDelay;
+  }
+});
+
 Deno.test("runClient() gives up at once without reconnect", async () => {
   const gone = unusedAddress();
   const error = await assertRejects(
