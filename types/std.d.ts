@@ -33,13 +33,9 @@ declare module "@std/yaml" {
 }
 
 declare module "@std/fmt/colors" {
-  export function bold(text: string): string;
-  export function dim(text: string): string;
   export function red(text: string): string;
   export function green(text: string): string;
   export function yellow(text: string): string;
-  export function cyan(text: string): string;
-  export function stripAnsiCode(text: string): string;
   export function setColorEnabled(value: boolean): void;
   export function getColorEnabled(): boolean;
 }
@@ -63,8 +59,6 @@ declare module "@std/fs" {
     readonly skip?: readonly RegExp[];
   }
   export function walkSync(root: string | URL, options?: WalkOptions): IterableIterator<WalkEntry>;
-  export function ensureDirSync(dir: string | URL): void;
-  export function existsSync(path: string | URL): boolean;
   export function copySync(
     from: string | URL,
     to: string | URL,
@@ -77,40 +71,17 @@ declare module "@std/path" {
   export function resolve(...parts: readonly string[]): string;
   export function relative(from: string, to: string): string;
   export function dirname(path: string): string;
-  export function basename(path: string, suffix?: string): string;
-  export function isAbsolute(path: string): boolean;
-  export function normalize(path: string): string;
-  export function fromFileUrl(url: string | URL): string;
-  export function toFileUrl(path: string): URL;
 }
 
 declare module "@std/assert" {
   // deno-lint-ignore no-explicit-any
   type AbstractConstructor<T> = abstract new (...args: any[]) => T;
-  export class AssertionError extends Error {}
   export function assert(condition: unknown, message?: string): asserts condition;
   export function assertFalse(condition: unknown, message?: string): void;
   export function assertEquals<T>(actual: T, expected: T, message?: string): void;
   export function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
-  export function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): void;
-  export function assertExists<T>(value: T, message?: string): asserts value is NonNullable<T>;
-  export function assertGreater<T>(actual: T, expected: T, message?: string): void;
-  export function assertGreaterOrEqual<T>(actual: T, expected: T, message?: string): void;
-  export function assertLess<T>(actual: T, expected: T, message?: string): void;
-  export function assertLessOrEqual<T>(actual: T, expected: T, message?: string): void;
   export function assertMatch(actual: string, expected: RegExp, message?: string): void;
-  export function assertNotMatch(actual: string, expected: RegExp, message?: string): void;
   export function assertStringIncludes(actual: string, expected: string, message?: string): void;
-  export function assertArrayIncludes<T>(
-    actual: ArrayLike<T>,
-    expected: ArrayLike<T>,
-    message?: string,
-  ): void;
-  export function assertObjectMatch(
-    actual: Record<PropertyKey, unknown>,
-    expected: Record<PropertyKey, unknown>,
-    message?: string,
-  ): void;
   export function assertInstanceOf<T>(
     actual: unknown,
     expected: AbstractConstructor<T>,
@@ -128,5 +99,4 @@ declare module "@std/assert" {
     messageIncludes?: string,
     message?: string,
   ): Promise<E>;
-  export function fail(message?: string): never;
 }

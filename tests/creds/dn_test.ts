@@ -38,7 +38,7 @@ const one = (text: string | Uint8Array, tag?: number) =>
   name([["O", text, tag ?? Tag.UTF8_STRING]]);
 const utf16 = (text: string) => Uint8Array.from([...text].flatMap((c) => [0, c.charCodeAt(0)]));
 
-/** Section 3.5 of the fact sheet, and every way in which a value can be encoded. */
+/** What QEMU was seen to compare, and every way in which a value can be encoded. */
 const ROWS: readonly (readonly [string, Uint8Array, string])[] = [
   [
     "certificate order",

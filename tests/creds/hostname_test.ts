@@ -12,7 +12,7 @@ const ALT1 = { subject: "CN=qemu.org", dns: ["www.qemu.org", "qemu.org"], ip: BO
 const ALT2 = { subject: "CN=qemu.org", dns: ["www.qemu.org", "wiki.qemu.org"], ip: BOTH_IPS };
 const WILDCARD = { subject: "CN=x", dns: ["*.example.org"] };
 
-/** Section 3.3 of the fact sheet, row by row, and what its rules imply. */
+/** What GnuTLS was measured to match, row by row, and what its rules imply. */
 const ROWS: readonly (readonly [CertificateSpec, Readonly<Record<string, boolean>>])[] = [
   [{ subject: "CN=qemu.org" }, {
     "qemu.org": true,

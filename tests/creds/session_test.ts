@@ -59,7 +59,7 @@ const globs = (...patterns: readonly string[]) =>
   });
 const DENIED = "TLS x509 authz check for C=UK,CN=qemu is denied";
 
-/** Section 4.2 of the fact sheet, then sections 3.1 and 3.2. */
+/** The cases of QEMU's own session test, then what it was measured to do beside them. */
 const ROWS: Readonly<Record<string, Session>> = {
   basicca: { says: ["", ""] },
   differentca: { trust: ["ca", "alt"], clientIssuer: "alt", says: [NO_ISSUER, NO_ISSUER] },

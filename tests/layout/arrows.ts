@@ -71,6 +71,7 @@ export function judge(found: Import): string | undefined {
   const { file, specifier } = found;
   const where = `${file} imports ${specifier}`;
   if (specifier === "(computed)") return `${file} has an import() of a computed name`;
+  if (specifier.startsWith("@virtcreds/")) return `${where}: a room is imported by its path`;
   if (!specifier.startsWith(".") || !specifier.endsWith(".ts")) return undefined;
   const target = join(dirname(file), specifier);
   if (target.startsWith("..")) return `${where}: outside the project`;

@@ -21,6 +21,7 @@ Deno.test("judge() refuses a wrong arrow, static, dynamic and of type", () => {
     ["migration/x.ts", `import { y } from "./target.ts";`, "does not use its programs"],
     ["migration/x.ts", `import { y } from "../os/mod.ts";`, "no arrow migration → os"],
     ["cli/ca.ts", "const y = await import(`../${room}/mod.ts`);", "computed name"],
+    ["creds/x.ts", `import { ca } from "@virtcreds/virtcreds/ca";`, "by its path"],
     ["base/x.ts", `import "../engine/mod.ts";`, "no arrow base → engine"],
     ["chardev/x.ts", `import { y } from "../cli/_command.ts";`, "nothing uses cli"],
     ["cli/ca.ts", `const { y } = await import("../ca/mod.ts");`, undefined],

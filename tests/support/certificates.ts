@@ -55,7 +55,7 @@ const USAGES = {
   cRLSign: x509.KeyUsageFlags.cRLSign,
 } as const;
 
-/** Purposes by the words of the fact sheet's tables. */
+/** Purposes by the words of the case tables. */
 export const PURPOSE = {
   server: "1.3.6.1.5.5.7.3.1",
   client: "1.3.6.1.5.5.7.3.2",

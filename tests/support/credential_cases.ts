@@ -123,7 +123,7 @@ function chained(
   };
 }
 
-/** Section 4.1 of the fact sheet, row by row. */
+/** The cases of QEMU's own load test (test-crypto-tlscredsx509), row by row. */
 export const QEMU_CASES: readonly CredentialCase[] = [
   pair("perfectserver", "server", A, GOOD_SERVER),
   pair("perfectclient", "client", A, GOOD_CLIENT),

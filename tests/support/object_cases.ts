@@ -8,7 +8,7 @@ const KEY32 = "00112233445566778899aabbccddeeff";
 const json = (properties: Readonly<Record<string, unknown>>) => JSON.stringify(properties);
 const CREDS = { "qom-type": "tls-creds-x509", "id": "t", "dir": "%D" } as const;
 
-/** Sections 1.1, 5 and 6 of the fact sheet. */
+/** Option texts of every object, and what QEMU says of each. */
 export const OBJECT_CASES: readonly ObjectCase[] = [
   [[X509], ""],
   [[`${X509},endpoint=server`], ""],
