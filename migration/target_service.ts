@@ -10,14 +10,13 @@ import {
 } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
+import { WaitingRoom } from "./_waiting.ts";
 import { MigrationError } from "./error.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink } from "./sink.ts";
 
-/** Connections that may be in their handshake or before their first byte at once. */
-const MAX_WAITING = 64;
 /** ms of rest after the kernel refused to accept. */
 const ACCEPT_PAUSE = 200;
 
@@ -73,7 +72,7 @@ class Target {
   readonly #stop = new AbortController();
   readonly #done = Promise.withResolvers<Reception>();
   readonly #peers = new Set<Promise<void>>();
-  #waiting = 0;
+  readonly #waiting = new WaitingRoom();
   #active = false;
 
   constructor(readonly options: TargetOptions, readonly listener: Listener) {}
@@ -99,10 +98,6 @@ class Target {
     for (;;) {
       const channel = await this.#next();
       if (channel === undefined) continue;
-      if (this.#waiting >= MAX_WAITING) {
-        channel.close();
-        continue;
-      }
       const peer: Promise<void> = this.#meet(channel).finally(() => this.#peers.delete(peer));
       this.#peers.add(peer);
     }
@@ -124,19 +119,18 @@ class Target {
   async #meet(raw: ByteChannel): Promise<void> {
     const { peer } = raw;
     const emit = this.options.onEvent ?? (() => {});
+    const waiting = this.#waiting.enter(raw);
     let began = false;
-    this.#waiting++;
-    const leave = () => {
-      if (!began) this.#waiting--;
-    };
     try {
       const { channel, ...tls } = await this.#secure(raw);
+      waiting.verified = tls.tls?.verified ?? false;
       const reception = await receiveStream(channel, {
         ...this.options,
         signal: this.#stop.signal,
         begin: () => {
+          if (waiting.dropped !== undefined) throw waiting.dropped;
           if (this.#active) throw busy(peer);
-          leave();
+          this.#waiting.leave(waiting);
           this.#active = began = true;
           const { file } = this.options;
           const sink = file === undefined ? discardingSink() : fileSink(file);
@@ -146,14 +140,13 @@ class Target {
       });
       emit({ kind: "completed", peer, ...tls, reception });
       if (!this.options.serve) this.#done.resolve(reception);
-    } catch (error) {
+    } catch (thrown) {
       if (this.#stop.signal.aborted) return;
-      // Who came in between has not failed the migration that is under way.
-      const isBusy = error instanceof MigrationError && error.code === "BUSY";
-      if (this.options.once && !isBusy) this.#done.reject(error);
+      const error = waiting.dropped ?? thrown;
+      if (this.options.once && !isBystander(error)) this.#done.reject(error);
       else emit({ kind: began ? "failed" : "refused", peer, error });
     } finally {
-      leave();
+      this.#waiting.leave(waiting);
       if (began) this.#active = false;
     }
   }
@@ -185,6 +178,11 @@ function refuseOpenDoor({ parameters, objects }: TargetOptions): void {
   } catch (error) {
     if (error instanceof MigrationError) throw error;
   }
+}
+
+/** Who came in between, or only held a connection, has not failed anybody's migration. */
+function isBystander(error: unknown): boolean {
+  return error instanceof MigrationError && (error.code === "BUSY" || error.code === "CROWDED");
 }
 
 function busy(peer: string): MigrationError {
