@@ -44,6 +44,7 @@ export interface MonitorOptions {
 /** Longest line in characters. */
 const MAX_LINE = 4096;
 const PROMPT = "(qemu) ";
+const TOO_LONG = `line too long: a command has up to ${MAX_LINE} characters, nothing was done`;
 
 /**
  * Reads and executes lines until `quit`, the end of the input or the signal.
@@ -54,8 +55,8 @@ export async function runMonitor(options: MonitorOptions): Promise<"quit" | "eof
   const { output, signal } = options;
   output(`virtcreds ${options.version} monitor - type 'help' for more information\n${PROMPT}`);
   for await (const line of linesOf(options.input, signal)) {
-    if (/^\s*(quit|q)\s*$/.test(line)) return "quit";
-    const text = await executeLine(options.commands, line);
+    if (line !== undefined && /^\s*(quit|q)\s*$/.test(line)) return "quit";
+    const text = line === undefined ? TOO_LONG : await executeLine(options.commands, line);
     output((text === "" ? "" : `${text}\n`) + PROMPT);
   }
   output("\n");
@@ -169,25 +170,33 @@ function splitLine(line: string): string[] {
   return words;
 }
 
+/** The lines of the input; for one that is too long, nothing, once it has ended. */
 async function* linesOf(
   input: ReadableStream<Uint8Array>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<string, void, void> {
+): AsyncGenerator<string | undefined, void, void> {
   const reader = input.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
     .getReader();
   const abort = () => void reader.cancel().catch(() => {});
   signal?.addEventListener("abort", abort, { once: true });
   try {
     let held = "";
+    let isTooLong = false;
     for (;;) {
       const { value, done } = await reader.read();
       if (done) break;
       const lines = (held + value).split(/\r?\n/);
       held = lines.pop()!;
-      if (held.length > MAX_LINE) held = "";
-      yield* lines.filter((line) => line.length <= MAX_LINE);
+      for (const line of lines) {
+        yield isTooLong || line.length > MAX_LINE ? undefined : line;
+        isTooLong = false;
+      }
+      // What is over the limit is not kept, and what follows up to the line's end belongs to it.
+      isTooLong ||= held.length > MAX_LINE;
+      if (isTooLong) held = "";
     }
-    if (held !== "") yield held;
+    if (isTooLong) yield undefined;
+    else if (held !== "") yield held;
   } finally {
     signal?.removeEventListener("abort", abort);
   }

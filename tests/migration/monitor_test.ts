@@ -85,8 +85,32 @@ Deno.test("runMonitor() ends at quit, and leaves what stands behind it", async (
   }
 });
 
-Deno.test("runMonitor() lists its commands, and forgets a line that has no end", async () => {
-  const { outputs } = await type(target().commands, ["help", "?", "info", "x".repeat(10_000)]);
+Deno.test("runMonitor() skips a line that is too long to its end, and says so", async () => {
+  const long = `info ${"x".repeat(5000)}`;
+  const rows: [chunks: string[], listened: string[]][] = [
+    // The head in one piece, a command in the tail in another.
+    [[long, "\nmigrate_incoming unix:/a\n"], ["unix:/a"]],
+    [[long, "migrate_incoming unix:/a\n", "migrate_incoming unix:/b\n"], ["unix:/b"]],
+    [[long, " ", "migrate_incoming unix:/a", "\r\n"], []],
+    [[`${long}\nmigrate_incoming unix:/b\n`], ["unix:/b"]],
+    [[long], []],
+  ];
+  for (const [chunks, expected] of rows) {
+    const { listened, commands } = target();
+    let printed = "";
+    await runMonitor({
+      commands,
+      input: ReadableStream.from(chunks.map((chunk) => new TextEncoder().encode(chunk))),
+      output: (text) => printed += text,
+      version: "1",
+    });
+    assertEquals(listened, expected);
+    assertEquals(printed.match(/line too long: .* 4096 characters/g)?.length, 1, printed);
+  }
+});
+
+Deno.test("runMonitor() lists its commands", async () => {
+  const { outputs } = await type(target().commands, ["help", "?", "info"]);
   assertEquals(outputs[1], outputs[2]);
   for (const name of ["help", "migrate_incoming uri", "migrate_set_parameter", "quit"]) {
     assert(outputs[1]!.includes(`${name} `), name);
