@@ -71,11 +71,11 @@ declare module "@std/path" {
   export function resolve(...parts: readonly string[]): string;
   export function relative(from: string, to: string): string;
   export function dirname(path: string): string;
+  export function basename(path: string): string;
 }
 
 declare module "@std/assert" {
-  // deno-lint-ignore no-explicit-any
-  type AbstractConstructor<T> = abstract new (...args: any[]) => T;
+  type AbstractConstructor<T> = abstract new (...args: never[]) => T;
   export function assert(condition: unknown, message?: string): asserts condition;
   export function assertFalse(condition: unknown, message?: string): void;
   export function assertEquals<T>(actual: T, expected: T, message?: string): void;
