@@ -58,6 +58,14 @@ export const OPTION_TYPES: Readonly<Record<string, OptionType>> = {
   ...FOREIGN_OPTIONS,
 };
 
+/** Those that are neither refused nor without effect here, for whom a name did not come to mind. */
+export const OPTION_HINTS: readonly string[] = [
+  "the options are: id, host, port, ipv4, ipv6, nodelay, delay, path, abstract, server, " +
+  "tls-creds, tls-authz, tls-hostname, logfile, logappend",
+  "of a server also: to, wait",
+  "of a client also: reconnect, reconnect-ms",
+];
+
 /** QEMU's other back ends, to tell them from a typing error. */
 export const OTHER_BACKENDS: ReadonlySet<string> = new Set(
   ("null pty file pipe stdio serial tty parallel parport udp vc ringbuf memory mux msmouse " +

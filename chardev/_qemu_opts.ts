@@ -40,12 +40,15 @@ const BOOLS: Readonly<Record<string, boolean>> = {
 /**
  * Parses option text whose first token without `=` is the value of `implied`.
  *
+ * @param unknownHint What to say to an option that is none of `types`.
+ *
  * @throws {ChardevError} `OPTION` in QEMU's words.
  */
 export function parseQemuOpts(
   text: string,
   implied: string,
   types: Readonly<Record<string, OptionType>>,
+  unknownHint: readonly string[],
 ): ParsedOptions {
   const warnings: OptionWarning[] = [];
   const given = splitOptions(text).map(({ key, value }, index): [string, string] => {
@@ -73,7 +76,7 @@ export function parseQemuOpts(
       throw new ChardevError("OPTION", {
         option: text,
         text: `Invalid parameter '${printable(name)}'`,
-        hint: `the options are ${Object.keys(types).sort().join(", ")}`,
+        hint: unknownHint,
       });
     }
     values.set(name, convert(name, value, type, text));

@@ -3,7 +3,7 @@
 import { printable } from "../base/mod.ts";
 import { type Address, checkAddress } from "../channel/mod.ts";
 import { checkBackend, checkConflicts, checkPlace } from "./_conflicts.ts";
-import { OPTION_TYPES } from "./_option_table.ts";
+import { OPTION_HINTS, OPTION_TYPES } from "./_option_table.ts";
 import { type OptionWarning, type ParsedOptions, parseQemuOpts } from "./_qemu_opts.ts";
 import { KEEP_ONE, refuse } from "./_refuse.ts";
 import { checkBuilt } from "./_unbuilt.ts";
@@ -57,7 +57,7 @@ const MAX_RECONNECT = 2 ** 31 - 1;
  * @throws {ChannelError} `ADDRESS_INVALID` or `ADDRESS_UNRESOLVED` if the address cannot exist.
  */
 export function parseSocketChardev(text: string): SocketChardev {
-  const given = parseQemuOpts(text, "backend", OPTION_TYPES);
+  const given = parseQemuOpts(text, "backend", OPTION_TYPES, OPTION_HINTS);
   const { id } = given;
   if (id === undefined) {
     throw refuse(text, "chardev: no id specified", "name it: socket,id=s0,host=…,port=…");

@@ -112,6 +112,37 @@ Deno.test("parseSocketChardev() refuses what QEMU takes and is not done here", (
   assertEquals(backend.code, "UNSUPPORTED");
 });
 
+Deno.test("parseSocketChardev() names only options that it then takes", () => {
+  const { hints } = assertThrows(
+    () => parseSocketChardev("socket,id=c0,host=h,port=1,bogus=1"),
+    ChardevError,
+  );
+  const [anywhere, server, client] = hints.map((hint) => hint.replace(/^.*?: /, "").split(", "));
+  const texts: Record<string, string> = {
+    id: "host=h,port=1",
+    host: "host=h,port=1",
+    port: "host=h,port=1",
+    path: "path=/s",
+    abstract: "path=s,abstract=on",
+    "tls-creds": "host=h,port=1,tls-creds=t",
+    "tls-authz": "host=h,port=1,tls-creds=t,tls-authz=z",
+    "tls-hostname": "host=h,port=1,tls-creds=t,tls-hostname=n",
+    logfile: "host=h,port=1,logfile=l",
+    logappend: "host=h,port=1,logfile=l,logappend=on",
+    reconnect: "host=h,port=1,reconnect=1",
+    "reconnect-ms": "host=h,port=1,reconnect-ms=1",
+    to: "host=h,port=1,server=on,to=2",
+    wait: "host=h,port=1,server=on,wait=off",
+  };
+  for (const [names, more] of [[anywhere, ""], [server, ",server=on"], [client, ""]] as const) {
+    assert(names !== undefined && names.length > 1);
+    for (const name of names) {
+      parseSocketChardev(`socket,id=c0,${texts[name] ?? `host=h,port=1,${name}=on`}${more}`);
+    }
+  }
+  assertEquals(hints.length, 3);
+});
+
 Deno.test("parseSocketChardev() refuses ports that do not exist", () => {
   for (const port of ["65536", "99999", "70000,server=on,to=70001", "5000,server=on,to=4999"]) {
     assertThrows(() => parseSocketChardev(`socket,id=c0,host=h,port=${port}`), VirtcredsError);
