@@ -38,7 +38,9 @@ export async function readDevice(
   if (chardev.server !== server) {
     throw usage(
       `${command} is for a socket with server=${server ? "on" : "off"}`,
-      server ? "add server=on, or run the client" : "leave server= out, or run the server",
+      server
+        ? `add server=on, or connect: ${typed("chardev client")}`
+        : `leave server= out, or serve: ${typed("chardev server")}`,
     );
   }
   const objects = await makeObjects(input);

@@ -241,6 +241,10 @@ Deno.test("chardev commands answer wrong input with one error and a hint", async
       /^error: Could not create '.*none\/log': No such file or directory$/,
     ],
   ];
+  const typable = await virtcreds(["chardev", "server", "--chardev", tcp]);
+  assertMatch(typable.stderr, /^hint: add server=on, or connect: deno task chardev client$/m);
+  const missing = await virtcreds(["chardev", "server"]);
+  assertMatch(missing.stderr, /^hint: see: deno task chardev server --help$/m);
   for (const [args, code, message] of cases) {
     const done = await virtcreds(["chardev", ...args]);
     const [error = "", ...hints] = done.stderr.trimEnd().split("\n");
