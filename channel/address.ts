@@ -30,6 +30,7 @@ export type Address = TcpAddress | UnixAddress;
 const UNIX_PATH_MAX = 108;
 /** Longest host that is looked up: a DNS name has at most 253 characters (RFC 1035 3.1). */
 const HOST_MAX = 253;
+const PORTS = "take a free one; 0 lets a listener take any and tells which";
 const FORMS = "write tcp:HOST:PORT, tcp:[IPV6]:PORT or unix:PATH";
 
 /**
@@ -44,8 +45,7 @@ const FORMS = "write tcp:HOST:PORT, tcp:[IPV6]:PORT or unix:PATH";
  * assertEquals(parseAddress("tcp:[::1]:4444"), { kind: "tcp", host: "::1", port: 4444 });
  * ```
  *
- * @throws {ChannelError} `ADDRESS_INVALID` If it is not an address, `ADDRESS_UNRESOLVED` if its
- * host or port cannot exist.
+ * @throws {ChannelError} `ADDRESS_INVALID` If it is not an address, or none that can exist.
  */
 export function parseAddress(text: string): Address {
   if (/\p{Cc}/u.test(text)) {
@@ -136,9 +136,9 @@ function parseTcp(text: string): TcpAddress {
 
 function parsePort(host: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) {
-    throw new ChannelError("ADDRESS_UNRESOLVED", {
+    throw new ChannelError("ADDRESS_INVALID", {
       peer: `${host}:${text}`,
-      cause: "Servname not supported for ai_socktype",
+      text: `address resolution failed for ${host}:${text}: Servname not supported for ai_socktype`,
       hint: [
         "the port is a number from 0 to 65535",
         ...(text.includes(":") ? ["an IPv6 address goes into brackets: tcp:[::1]:4444"] : []),
@@ -176,6 +176,7 @@ function checkTcp(address: TcpAddress): void {
       throw new ChannelError("ADDRESS_INVALID", {
         value: formatHostPort({ host, port: number }),
         cause: "a port is a number from 0 to 65535",
+        hint: PORTS,
       });
     }
   }
@@ -183,17 +184,20 @@ function checkTcp(address: TcpAddress): void {
     throw new ChannelError("ADDRESS_INVALID", {
       value: formatHostPort(address),
       cause: `the range of ports ends at ${to}, before it begins`,
+      hint: "the first port stands behind the host, the last one in to=PORT",
     });
   }
   if (address.ipv4 === false && address.ipv6 === false) {
     throw new ChannelError("ADDRESS_INVALID", {
       text: "Cannot disable IPv4 and IPv6 at same time",
+      hint: "leave one of ipv4=off and ipv6=off out",
     });
   }
   if (host.length > HOST_MAX || !/^[\w.:%-]*$/.test(host)) {
-    throw new ChannelError("ADDRESS_UNRESOLVED", {
-      peer: `${host.slice(0, HOST_MAX)}:${port}`,
-      cause: "Name or service not known",
+    const peer = `${host.slice(0, HOST_MAX)}:${port}`;
+    throw new ChannelError("ADDRESS_INVALID", {
+      peer,
+      text: `address resolution failed for ${peer}: Name or service not known`,
       hint: "a host is a DNS name of letters, digits, '-' and '.', or an IP address",
     });
   }

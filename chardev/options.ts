@@ -54,7 +54,7 @@ const MAX_RECONNECT = 2 ** 31 - 1;
  * ```
  *
  * @throws {ChardevError} `OPTION` If QEMU refuses it, `UNSUPPORTED` or `NO_EFFECT` if we do.
- * @throws {ChannelError} `ADDRESS_INVALID` or `ADDRESS_UNRESOLVED` if the address cannot exist.
+ * @throws {ChannelError} `ADDRESS_INVALID` if the address cannot exist.
  */
 export function parseSocketChardev(text: string): SocketChardev {
   const given = parseQemuOpts(text, "backend", OPTION_TYPES, OPTION_HINTS);

@@ -105,16 +105,11 @@ function inUse(partial: string): BaseError {
   });
 }
 
-/** What the system said, with what mends it. */
+/** What the system said; a folder that is not there can be made. */
 export function writeError(error: unknown, file: string): unknown {
   const known = fileError(error, file, "write");
-  if (!(known instanceof BaseError) || known.hints.length > 0) return known;
-  const folder = folderOf(file);
-  const hint = error instanceof Deno.errors.NotFound
-    ? `create the folder first: mkdir -p '${folder}'`
-    : error instanceof Deno.errors.AlreadyExists
-    ? "give each target an --out of its own"
-    : `\`ls -ld '${folder}'\` shows who may write there, \`df '${folder}'\` how much room it has`;
+  if (!(known instanceof BaseError) || !(error instanceof Deno.errors.NotFound)) return known;
+  const hint = `create the folder first: mkdir -p '${folderOf(file)}'`;
   return new BaseError(known.code, { ...known.facts, hint }, { cause: error });
 }
 

@@ -24,6 +24,22 @@ const MIGRATION_ERRORS = {
   QMP_TIMEOUT: (f) => `QMP: no ${f.option} within ${f.value}`,
 } satisfies Record<string, ErrorText>;
 
+const NO_STREAM =
+  "nothing of it was kept: let a QEMU migrate here, or `deno task migration source`";
+
+/** What mends an error whose place knows nothing better. */
+const MIGRATION_HINTS: { readonly [code in MigrationErrorCode]?: string } = {
+  STREAM: NO_STREAM,
+  STREAM_LIMIT: NO_STREAM,
+  STREAM_UNSUPPORTED: NO_STREAM,
+  STREAM_TRUNCATED:
+    "nothing of it was kept: the source's log says why it ended, then migrate again",
+  STREAM_END_UNKNOWN: "the source must describe its devices: no suppress-vmdesc=on in its -machine",
+  FILE_STREAM: "record it anew: deno task migration target --incoming tcp:HOST:PORT --out FILE",
+  PEER_SILENT: "the peer's log says what it waits for; --idle-timeout SECONDS gives it longer",
+  PEER_FAILED: "the cause is in the peer's log",
+};
+
 function at(facts: ErrorFacts): string {
   return facts.offset === undefined ? "" : ` at byte ${facts.offset}`;
 }
@@ -37,6 +53,11 @@ export class MigrationError extends VirtcredsError {
 
   constructor(readonly code: MigrationErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(MIGRATION_ERRORS, code, facts, options);
+  }
+
+  override get hints(): readonly string[] {
+    const fallback = MIGRATION_HINTS[this.code];
+    return this.facts.hint !== undefined || fallback === undefined ? super.hints : [fallback];
   }
 
   override get exitCode(): 1 | 2 {

@@ -1,6 +1,6 @@
 /** The human monitor: QEMU's prompt, its way to read a line, its texts. */
 
-import { printable, VirtcredsError } from "../base/mod.ts";
+import { asInvoked, printable, VirtcredsError } from "../base/mod.ts";
 import { MigrationError } from "./error.ts";
 
 /** A parameter of a command. */
@@ -76,7 +76,8 @@ export async function executeLine(
   } catch (error) {
     if (error instanceof MigrationError && error.code === "MONITOR") return error.message;
     if (!(error instanceof VirtcredsError)) throw error;
-    return [`Error: ${error.message}`, ...error.hints.map((hint) => `hint: ${hint}`)].join("\n");
+    return [`Error: ${error.message}`, ...error.hints.map((hint) => `hint: ${asInvoked(hint)}`)]
+      .join("\n");
   }
 }
 

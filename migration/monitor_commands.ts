@@ -36,7 +36,12 @@ export function targetCommands(controls: TargetControls): MonitorCommand[] {
       parameters: [{ name: "uri" }],
       help: "Continue an incoming migration from an -incoming defer",
       async run({ values }) {
-        if (started) throw refusal("The incoming migration has already been started");
+        if (started) {
+          throw refusal(
+            "The incoming migration has already been started",
+            "`info migrate` shows where it listens",
+          );
+        }
         const address = parseAddress(values[0]!);
         started = true;
         try {
@@ -62,7 +67,10 @@ export function sourceCommands(controls: SourceControls): MonitorCommand[] {
       help: "migrate to URI (using -d to not wait for completion)",
       async run({ flags, values }) {
         if (state.status === "active" || state.status === "setup") {
-          throw refusal("There's a migration process in progress");
+          throw refusal(
+            "There's a migration process in progress",
+            "`info migrate` shows how far it is, `migrate_cancel` ends it",
+          );
         }
         const ended = controls.migrate(parseAddress(values[0]!), flags.has("d"));
         if (!flags.has("d")) await ended;
@@ -106,6 +114,6 @@ function sharedCommands(
   ];
 }
 
-function refusal(text: string): MigrationError {
-  return new MigrationError("REFUSED", { text });
+function refusal(text: string, hint: string): MigrationError {
+  return new MigrationError("REFUSED", { text, hint });
 }

@@ -43,12 +43,16 @@ export function setParameter(parameters: MigrationParameters, name: string, valu
       text: UNUSED.has(name)
         ? `parameter '${name}' has no effect here and is not taken`
         : `invalid parameter value: ${name}`,
+      hint: `one of: ${Object.keys(parameters).join(", ")}`,
     });
   }
   if (value.length > MAX_VALUE || /\p{Cc}/u.test(value)) {
     throw new MigrationError("PARAMETER", {
       option: name,
       text: `parameter '${name}' takes up to ${MAX_VALUE} printable characters`,
+      hint: name === "tls-hostname"
+        ? "it is a name in the destination's certificate"
+        : "it is the id of an --object",
     });
   }
   parameters[name as keyof MigrationParameters] = value;

@@ -4,6 +4,7 @@ import { type Address, connect, startTls, type TlsChannel } from "../channel/mod
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationParameters } from "./parameters.ts";
+import { explainHandshake } from "./refusal.ts";
 import { sourceCredentials } from "./security.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
@@ -44,6 +45,8 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
       ...(hostname === undefined ? {} : { hostname }),
       ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
       ...(signal === undefined ? {} : { signal }),
+    }).catch((error) => {
+      throw explainHandshake(error, creds);
     });
   }
   options.onConnected?.(channel.peer, tls);

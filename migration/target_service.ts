@@ -14,6 +14,7 @@ import { WaitingRoom } from "./_waiting.ts";
 import { MigrationError } from "./error.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts";
+import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink } from "./sink.ts";
 
@@ -162,6 +163,8 @@ class Target {
         signal: this.#stop.signal,
         // A QEMU without return path never reads, and loses the end of its stream to a ticket.
         noTickets: true,
+      }).catch((error) => {
+        throw explainHandshake(error, security.creds);
       });
       return { channel, tls: channel };
     } catch (error) {

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   type Address,
@@ -76,7 +76,9 @@ const BAD: readonly (readonly [string, string])[] = [
 
 for (const [text, message] of BAD) {
   Deno.test(`parseAddress() refuses ${JSON.stringify(text).slice(0, 40)}`, () => {
-    assertEquals(assertThrows(() => parseAddress(text), ChannelError).message, message);
+    const error = assertThrows(() => parseAddress(text), ChannelError);
+    assertEquals([error.message, error.code, error.exitCode], [message, "ADDRESS_INVALID", 2]);
+    assert(error.hints.length > 0);
   });
 }
 

@@ -29,7 +29,10 @@ const LINES: readonly [line: string, output: string][] = [
   ["help nonexist", "unknown command: 'nonexist'"],
   ["help info status", "info status -- show the current VM status (running|paused)"],
   ["info status", "VM status: paused (inmigrate)"],
-  ["migrate_set_parameter bogus 1", "Error: invalid parameter value: bogus"],
+  [
+    "migrate_set_parameter bogus 1",
+    "Error: invalid parameter value: bogus\nhint: one of: tls-creds, tls-hostname, tls-authz",
+  ],
   [
     "migrate_set_parameter tls-creds",
     'migrate_set_parameter: string expected\nTry "help migrate_set_parameter" for more information',
@@ -126,7 +129,8 @@ Deno.test("migrate_incoming listens once, and again after a failure", async () =
   assertEquals(await executeLine(commands, "migrate_incoming tcp:127.0.0.1:0"), "");
   assertEquals(
     await executeLine(commands, "migrate_incoming tcp:127.0.0.1:0"),
-    "Error: The incoming migration has already been started",
+    "Error: The incoming migration has already been started\n" +
+      "hint: `info migrate` shows where it listens",
   );
   assertEquals(listened, ["tcp:127.0.0.1:0"]);
 
@@ -160,7 +164,8 @@ Deno.test("migrate waits, and with -d does not", async () => {
   assertEquals(await executeLine(commands, "migrate -d tcp:h:1"), "");
   assertEquals(
     await executeLine(commands, "migrate tcp:h:1"),
-    "Error: There's a migration process in progress",
+    "Error: There's a migration process in progress\n" +
+      "hint: `info migrate` shows how far it is, `migrate_cancel` ends it",
   );
   await executeLine(commands, "migrate_cancel");
   endState(subject.state, "failed", "nobody there");
@@ -203,10 +208,12 @@ Deno.test("migrate_set_parameter takes no parameter that it would ignore", async
   const { commands } = target();
   assertEquals(
     await executeLine(commands, "migrate_set_parameter max-bandwidth 1G"),
-    "Error: parameter 'max-bandwidth' has no effect here and is not taken",
+    "Error: parameter 'max-bandwidth' has no effect here and is not taken\n" +
+      "hint: one of: tls-creds, tls-hostname, tls-authz",
   );
   assertEquals(
     await executeLine(commands, `migrate_set_parameter tls-creds ${"x".repeat(256)}`),
-    "Error: parameter 'tls-creds' takes up to 255 printable characters",
+    "Error: parameter 'tls-creds' takes up to 255 printable characters\n" +
+      "hint: it is the id of an --object",
   );
 });
