@@ -1,7 +1,7 @@
 /** What the commands of migration share: flags and parameters. */
 
 import type { MigrationParameters } from "../migration/mod.ts";
-import type { Flag, Input } from "./_command.ts";
+import { type Flag, type Input, usage } from "./_command.ts";
 import { OBJECT_FLAGS } from "./_objects.ts";
 
 /** Flags of both programs. */
@@ -14,6 +14,7 @@ export const MIGRATION_FLAGS: readonly Flag[] = [
     choices: ["stdio"],
     help: "take QEMU's monitor commands on standard input",
   },
+  { name: "qmp", value: "ADDRESS", help: "not supported yet: --monitor stdio takes commands" },
   {
     name: "idle-timeout",
     value: "SECONDS",
@@ -21,6 +22,19 @@ export const MIGRATION_FLAGS: readonly Flag[] = [
     help: "longest silence of the peer within a migration",
   },
 ];
+
+/**
+ * Refuses what is part of the interface and does nothing yet, before anything is made.
+ *
+ * @throws {BaseError} `USAGE` for `--qmp`.
+ */
+export function refuseQmp(input: Input): void {
+  if (input.get("qmp") === undefined) return;
+  throw usage("--qmp is not supported yet", [
+    "--monitor stdio takes QEMU's monitor commands: migrate_set_parameter, info migrate, quit",
+    "or give all of it as flags: --tls-creds ID, --tls-hostname NAME, --tls-authz ID",
+  ]);
+}
 
 /** The most that `--idle-timeout` takes, in seconds. */
 const MAX_IDLE = 86_400;

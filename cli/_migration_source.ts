@@ -12,6 +12,7 @@ import {
   MIGRATION_FLAGS,
   type MigrationRoom,
   readParameters,
+  refuseQmp,
 } from "./_migration.ts";
 import { makeObjects, serveObjects } from "./_objects.ts";
 
@@ -47,6 +48,7 @@ export const migrationSource: Command = {
   exitOne: "the destination refused, or the migration broke",
   notes: NOTES,
   async run(input) {
+    refuseQmp(input);
     const uri = input.get("migrate");
     const monitored = input.get("monitor") !== undefined;
     if (uri === undefined && !monitored) {

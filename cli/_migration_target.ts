@@ -12,6 +12,7 @@ import {
   MIGRATION_FLAGS,
   type MigrationRoom,
   readParameters,
+  refuseQmp,
 } from "./_migration.ts";
 import { makeObjects, serveObjects } from "./_objects.ts";
 
@@ -49,6 +50,7 @@ export const migrationTarget: Command = {
   exitOne: "no complete migration was received",
   notes: NOTES,
   async run(input) {
+    refuseQmp(input);
     const incoming = input.get("incoming");
     if (incoming === undefined) {
       throw usage("missing --incoming", `see: ${typed(this.name)} --help`);
