@@ -35,7 +35,7 @@ export interface Change {
    */
   record(serial: string, pem: string): void;
   /** Makes the directory that the CA's own files are to be written to. */
-  stageAuthority(): string;
+  stageAuthority(mode: "create" | "replace"): string;
 }
 
 /**
@@ -65,7 +65,7 @@ export async function changePki<T>(
 async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T>): Promise<T> {
   const staged = new Set<string>();
   const records = new Map<string, string>();
-  let authority = false;
+  let authority: "create" | "replace" | undefined;
   const stage = (name: string) => {
     ensureDirectory(paths.staging);
     const directory = `${paths.staging}/${name}`;
@@ -84,8 +84,8 @@ async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T
       record(serial, pem) {
         records.set(serial, pem);
       },
-      stageAuthority() {
-        authority = true;
+      stageAuthority(mode) {
+        authority = mode;
         return stage(STAGED_AUTHORITY);
       },
     });
@@ -99,12 +99,12 @@ async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T
 
 async function commit(
   paths: PkiPaths,
-  authority: boolean,
+  authority: "create" | "replace" | undefined,
   staged: readonly string[],
   records: ReadonlyMap<string, string>,
 ): Promise<void> {
   const directories = staged.map((host) => `${paths.staging}/${host}`);
-  if (authority) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
+  if (authority !== undefined) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
   if (directories.length === 0) return;
   writeRecords(paths, records);
   await syncStaged(paths, directories, records);
@@ -112,7 +112,11 @@ async function commit(
   for (const [i, host] of staged.entries()) {
     hosts.push({ host, digest: await setDigest(directories[i]!) });
   }
-  const journal: Journal = { authority, hosts };
+  const journal: Journal = {
+    authority: authority !== undefined,
+    replaces: authority === "replace",
+    hosts,
+  };
   writeJournal(paths, journal);
   try {
     await publish(paths, journal);

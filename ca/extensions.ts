@@ -111,6 +111,11 @@ export async function keyIdentifier(publicKey: Uint8Array): Promise<Uint8Array> 
   return new Uint8Array(await crypto.subtle.digest("SHA-1", bits));
 }
 
+/** Writes an extension from its dotted OID and its contents, as one read elsewhere has them. */
+export function encodeExtension(oid: string, value: Uint8Array, critical: boolean): Uint8Array {
+  return extension(derOid(oid), value, critical);
+}
+
 function extension(oid: Uint8Array, value: Uint8Array, critical = false): Uint8Array {
   const body = derOctetString(value);
   return critical ? derSequence(oid, derBoolean(true), body) : derSequence(oid, body);

@@ -110,7 +110,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   ensureRoot(paths.root);
   await changePki(paths, options, (change) => {
     refuseExisting(paths);
-    const staged = change.stageAuthority();
+    const staged = change.stageAuthority("create");
     createFile(`${staged}/${keyFile}`, keyText, 0o600, false);
     createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644, false);
     createFile(

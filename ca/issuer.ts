@@ -23,6 +23,7 @@ import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
 import { LONGEST_ATTRIBUTE } from "./name.ts";
 import { isThere, type PkiPaths } from "./pki.ts";
+import { CRL_LABEL } from "./revoked.ts";
 import { crlDates, type Validity } from "./validity.ts";
 
 /** What of an issuer goes into the certificates and CRLs that it signs. */
@@ -40,6 +41,9 @@ export interface Issuer extends IssuerIdentity, Disposable {
   /** The names that it may vouch for. */
   readonly constraints: Constraints;
   readonly key: SigningKey;
+  readonly certificate: Certificate;
+  /** Every certificate of its file. */
+  readonly certificates: readonly Certificate[];
   /** `ca-cert.pem` for the hosts: every certificate of the authority's own file. */
   readonly certificatePem: string;
   /** `ca-crl.pem` for the hosts. */
@@ -52,6 +56,8 @@ export interface OpenOptions {
   readonly now: Date;
   /** Of the key's file, or the PIN of its token. */
   readonly passphrase?: string | undefined;
+  /** Whether its certificate may have expired. */
+  readonly evenExpired?: boolean;
 }
 
 /**
@@ -72,13 +78,15 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
         hint: "put the key back that the certificate was made with, or make a new CA elsewhere",
       });
     }
-    checkAuthority(paths, certificate, now);
+    checkAuthority(paths, certificate, now, options.evenExpired ?? false);
     const identity = identify(certificate);
     return {
       ...identity,
       commonName: commonName(certificate),
       constraints: constraintsOf(certificate),
       key,
+      certificate,
+      certificates,
       certificatePem: bundlePem(certificates),
       crlPem: isThere(paths.caCrl)
         ? readCrls(paths, engine, certificates)
@@ -106,9 +114,6 @@ export async function signEmptyCrl(
   }, key);
   return encodePem(CRL_LABEL, crl);
 }
-
-/** RFC 7468 section 6; `CRL`, which some tools write, is read by none of the three. */
-const CRL_LABEL = "X509 CRL";
 
 async function makeCrl(
   paths: PkiPaths,
@@ -187,7 +192,12 @@ function readCertificates(paths: PkiPaths): Certificate[] {
   });
 }
 
-function checkAuthority(paths: PkiPaths, certificate: Certificate, now: Date): void {
+function checkAuthority(
+  paths: PkiPaths,
+  certificate: Certificate,
+  now: Date,
+  evenExpired: boolean,
+): void {
   const file = paths.caCertificate;
   const { basicConstraints, keyUsage, notBefore, notAfter } = certificate;
   const hint = `make another CA: deno task ca init --dir DIR`;
@@ -198,7 +208,13 @@ function checkAuthority(paths: PkiPaths, certificate: Certificate, now: Date): v
     const cause = "its key usage does not permit certificate signing";
     throw new CaError("CA_CERTIFICATE", { file, cause, hint });
   }
-  if (now > notAfter) throw new CaError("CA_EXPIRED", { file, value: day(notAfter), hint });
+  if (now > notAfter && !evenExpired) {
+    throw new CaError("CA_EXPIRED", {
+      file,
+      value: day(notAfter),
+      hint: `renew it and all hosts: deno task ca renew --dir ${paths.root}`,
+    });
+  }
   if (now < notBefore) {
     throw new CaError("CA_NOT_ACTIVE", {
       file,

@@ -19,6 +19,8 @@ export interface StagedHost {
 export interface Journal {
   /** Whether the CA's own files are in it. */
   readonly authority: boolean;
+  /** Whether they take the place of those that are there. */
+  readonly replaces?: boolean;
   readonly hosts: readonly StagedHost[];
 }
 
@@ -55,12 +57,12 @@ export function readJournal(paths: PkiPaths): Journal | undefined {
     throw refuse("it is no JSON");
   }
   if (typeof data !== "object" || data === null) throw refuse("it is no object");
-  const { version, authority, hosts } = data as Record<string, unknown>;
+  const { version, authority, replaces, hosts } = data as Record<string, unknown>;
   if (version !== VERSION) throw refuse(`its version is not ${VERSION}`);
   if (typeof authority !== "boolean" || !Array.isArray(hosts) || !hosts.every(isStagedHost)) {
     throw refuse("a part of it is missing");
   }
-  return { authority, hosts };
+  return { authority, replaces: replaces === true, hosts };
 }
 
 /** A path is made of the name: what is in a file is no better than what comes from a user. */

@@ -10,6 +10,8 @@ export * from "./issue.ts";
 export * from "./inventory.ts";
 export type { LockOptions } from "./lock.ts";
 export { planIssue, type PlanItem } from "./plan.ts";
+export * from "./renew.ts";
+export type { RenewedAuthority } from "./authority_renewal.ts";
 export { checkPassphrase, readPassphrase, readQemuPassphrase } from "./passphrase.ts";
 export { PKI_DIRECTORY } from "./pki.ts";
 export { type AttributeType, type NameAttribute, parseSubject } from "./name.ts";

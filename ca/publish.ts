@@ -29,7 +29,7 @@ export const STAGED_AUTHORITY = "@authority";
 /** Publishes what a journal names, and makes it durable. */
 export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
   isOwnDirectory(paths.staging);
-  if (journal.authority) publishAuthority(paths);
+  if (journal.authority) publishAuthority(paths, journal.replaces ?? false);
   if (journal.hosts.length > 0) {
     ensureDirectory(paths.hosts);
     ensureDirectory(paths.previous);
@@ -41,12 +41,12 @@ export async function publish(paths: PkiPaths, journal: Journal): Promise<void> 
 }
 
 /** The certificate comes last: where it is, the CA is whole. */
-function publishAuthority(paths: PkiPaths): void {
+function publishAuthority(paths: PkiPaths, replaces: boolean): void {
   for (const name of [CA_KEY_FILE, CA_KEY_URI_FILE, CA_CRL_FILE, CA_CERTIFICATE_FILE]) {
     const staged = `${paths.staging}/${STAGED_AUTHORITY}/${name}`;
     if (!isThere(staged)) continue;
     const file = `${paths.root === "/" ? "" : paths.root}/${name}`;
-    if (isThere(file)) throw new CaError("CA_EXISTS", { file });
+    if (!replaces && isThere(file)) throw new CaError("CA_EXISTS", { file });
     rename(staged, file);
   }
 }

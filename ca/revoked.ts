@@ -47,17 +47,19 @@ export interface RevokedList {
 /**
  * Reads an authority's CRL.
  *
+ * @param issuer Name, DER: of lists of another issuer nothing is read.
  * @throws {CaError} `CRL` If it cannot be read.
  */
-export function readRevoked(paths: PkiPaths): RevokedList {
+export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
   const entries = new Map<string, RevokedEntry>();
   let number = 0n;
   let nextUpdate: Date | undefined;
   if (!isThere(paths.caCrl)) return { entries, number, nextUpdate };
   for (const block of decodePem(readTextLimited(paths.caCrl))) {
-    if (block.label !== "X509 CRL") continue;
+    if (block.label !== CRL_LABEL) continue;
     try {
       const crl = parseCrl(block.der);
+      if (issuer !== undefined && crl.issuer.raw.toHex() !== issuer.toHex()) continue;
       nextUpdate ??= crl.nextUpdate;
       const extension = crl.extensions.find((one) => one.oid === CRL_NUMBER);
       if (extension !== undefined) number = maximum(number, readNumber(extension.value));
@@ -80,6 +82,9 @@ export function readRevoked(paths: PkiPaths): RevokedList {
 export function reasonName(entry: RevokedEntry): ReasonName {
   return REASON_NAMES.find((name) => REASONS[name] === entry.reason) ?? "unspecified";
 }
+
+/** RFC 7468 section 6; `CRL`, which some tools write, is read by neither openssl nor GnuTLS. */
+export const CRL_LABEL = "X509 CRL";
 
 const CRL_NUMBER = "2.5.29.20";
 const REASON_CODE = "2.5.29.21";

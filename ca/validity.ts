@@ -56,21 +56,36 @@ export function hostValidity(
   };
 }
 
-/** The dates of a CRL made now: good for as long as the CA, as nothing renews it by itself. */
+/**
+ * The dates of a CRL made now: unless days are given it is good for as long as the CA, as nothing
+ * renews it by itself.
+ */
 export function crlDates(
   now: Date,
   issuer: Validity,
+  days?: number,
 ): { readonly thisUpdate: Date; readonly nextUpdate: Date } {
-  const { notBefore } = span(now, HOST_BACKDATED, 0);
+  const { notBefore, notAfter } = span(now, HOST_BACKDATED, days ?? 0);
   return {
     thisUpdate: notBefore < issuer.notBefore ? issuer.notBefore : notBefore,
-    nextUpdate: issuer.notAfter,
+    nextUpdate: days === undefined || notAfter > issuer.notAfter ? issuer.notAfter : notAfter,
   };
 }
 
 /** The days that a certificate of these dates was made for, its back-dated time left out. */
 export function wholeDays(notBefore: Date, notAfter: Date): number {
   return Math.floor((notAfter.getTime() - notBefore.getTime()) / DAY);
+}
+
+/** Whether two thirds of the life of a certificate are gone, after which it should be renewed. */
+export function isDue({ notBefore, notAfter }: Validity, now: Date): boolean {
+  return now.getTime() >= dueAt({ notBefore, notAfter }).getTime();
+}
+
+/** When a certificate should be renewed. */
+export function dueAt({ notBefore, notAfter }: Validity): Date {
+  const life = notAfter.getTime() - notBefore.getTime();
+  return new Date(notBefore.getTime() + Math.floor(life * 2 / 3));
 }
 
 /** Whole days from now to a date, rounded to the nearest. */

@@ -4,12 +4,13 @@ import type { CommandGroup } from "./_command.ts";
 import { runGroup } from "./_command.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
+import { caRenew } from "./_ca_renew.ts";
 
 /** All that is done with an authority. */
 export const CA: CommandGroup = {
   name: "ca",
   summary: "make a CA and issue TLS credentials for virtualization hosts",
-  commands: [caInit, caIssue],
+  commands: [caInit, caIssue, caRenew],
 };
 
 if (import.meta.main) await runGroup(CA, Deno.args);

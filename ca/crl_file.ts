@@ -1,0 +1,69 @@
+/** The authority's CRL made anew: what it has revoked before stays revoked, its number rises. */
+
+import { decodePem, encodePem, readTextLimited } from "../base/mod.ts";
+import { parseCrl } from "../creds/mod.ts";
+import type { SigningKey } from "../engine/mod.ts";
+import { crlNumberAt, type RevokedEntry, signCrl } from "./crl.ts";
+import { authorityKeyIdentifier } from "./extensions.ts";
+import type { IssuerIdentity } from "./issuer.ts";
+import { isThere, type PkiPaths } from "./pki.ts";
+import { CRL_LABEL, readRevoked } from "./revoked.ts";
+import { crlDates } from "./validity.ts";
+
+/** A CRL that was made. */
+export interface MadeCrl {
+  /** The whole file. */
+  readonly pem: string;
+  readonly number: bigint;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  readonly entries: readonly RevokedEntry[];
+}
+
+/** What is new in a CRL. */
+export interface CrlChange {
+  readonly revoked?: readonly RevokedEntry[];
+  /** Days until the next one is due; until the CA ends by default. */
+  readonly days?: number | undefined;
+}
+
+/**
+ * Signs the next CRL of an authority. Lists of other issuers in the file stay in it.
+ *
+ * @throws {CaError} `CRL` If the one that is there cannot be read.
+ */
+export async function signCrlOf(
+  paths: PkiPaths,
+  issuer: IssuerIdentity,
+  key: SigningKey,
+  now: Date,
+  { revoked = [], days }: CrlChange = {},
+): Promise<MadeCrl> {
+  const last = readRevoked(paths, issuer.subject);
+  const entries = [...last.entries.values(), ...revoked];
+  const clock = BigInt(`0x${crlNumberAt(now).toHex()}`);
+  const number = clock > last.number ? clock : last.number + 1n;
+  const dates = crlDates(now, issuer, days);
+  const crl = await signCrl({
+    issuer: issuer.subject,
+    ...dates,
+    number: bytesOf(number),
+    ...(issuer.keyId === undefined ? {} : { authorityKey: authorityKeyIdentifier(issuer.keyId) }),
+    revoked: entries,
+  }, key);
+  const pem = [crl, ...othersIn(paths, issuer)].map((der) => encodePem(CRL_LABEL, der)).join("");
+  return { pem, number, ...dates, entries };
+}
+
+function othersIn(paths: PkiPaths, issuer: IssuerIdentity): Uint8Array[] {
+  if (!isThere(paths.caCrl)) return [];
+  return decodePem(readTextLimited(paths.caCrl))
+    .filter((block) => block.label === CRL_LABEL)
+    .map((block) => block.der)
+    .filter((der) => parseCrl(der).issuer.raw.toHex() !== issuer.subject.toHex());
+}
+
+function bytesOf(number: bigint): Uint8Array {
+  const digits = number.toString(16);
+  return Uint8Array.fromHex(digits.padStart(digits.length + digits.length % 2, "0"));
+}
