@@ -94,6 +94,7 @@ const lives: readonly (() => Promise<void>)[] = [
 ];
 
 const memory: number[] = [];
+const { gc } = globalThis as { gc?: () => void };
 for (let done = 0; done < count; done++) {
   await lives[done % lives.length]!();
   if (done % 1000 === 999) {
@@ -102,6 +103,9 @@ for (let done = 0; done < count; done++) {
     server = engine.credentials(specs.server);
     client = engine.credentials(specs.client);
   }
-  if ((done + 1) % Math.floor(count / 10) === 0) memory.push(Deno.memoryUsage().rss);
+  if ((done + 1) % Math.floor(count / 10) === 0) {
+    gc?.();
+    memory.push(Deno.memoryUsage().rss);
+  }
 }
 console.log(JSON.stringify(memory));
