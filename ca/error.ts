@@ -10,6 +10,7 @@ const CA_ERRORS = {
   INVENTORY: (f) => `cannot use inventory ${f.file}: ${f.cause}`,
   ROW: (f) => f.cause ?? "it cannot be used",
   HOST_UNKNOWN: (f) => `nothing was issued for ${f.value}: ${f.file} does not exist`,
+  NOT_ISSUED: (f) => `cannot revoke ${quoted(f)}: ${f.cause}`,
   NOT_RENEWABLE: (f) => `cannot renew ${f.value}: ${f.cause}`,
   SUBJECT: (f) => `${f.option} ${quoted(f)} cannot be used: ${f.cause}`,
   NAME_NOT_PERMITTED: (f) => `this CA may not vouch for ${f.value}: ${f.cause}`,

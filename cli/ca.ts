@@ -5,12 +5,13 @@ import { runGroup } from "./_command.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 import { caRenew } from "./_ca_renew.ts";
+import { caCrl, caRevoke } from "./_ca_revoke.ts";
 
 /** All that is done with an authority. */
 export const CA: CommandGroup = {
   name: "ca",
   summary: "make a CA and issue TLS credentials for virtualization hosts",
-  commands: [caInit, caIssue, caRenew],
+  commands: [caInit, caIssue, caRenew, caRevoke, caCrl],
 };
 
 if (import.meta.main) await runGroup(CA, Deno.args);
