@@ -19,7 +19,7 @@ import {
   readTime,
   Tag,
 } from "../../base/mod.ts";
-import { soakCount } from "../support/soak.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 
 const hex = (text: string) => Uint8Array.fromHex(text.replaceAll(" ", ""));
 
@@ -120,4 +120,5 @@ Deno.test("random bytes are read or refused with BaseError, never anything else"
     }),
     { numRuns: soakCount(50_000), seed: 1 },
   );
+  soakRow("readDer(): random bytes", soakCount(50_000), "read or refused with DER");
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { decodePem, encodePem } from "../../base/mod.ts";
-import { soakCount } from "../support/soak.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 
 Deno.test("PEM of any bytes survives a round trip, among comments and other blocks", () => {
   fc.assert(
@@ -13,6 +13,7 @@ Deno.test("PEM of any bytes survives a round trip, among comments and other bloc
     }),
     { numRuns: soakCount(10_000), seed: 3 },
   );
+  soakRow("PEM round trips", soakCount(10_000), "every block came back");
 });
 
 Deno.test("decodePem() reads RFC 1421 headers and leaves damaged blocks out", () => {

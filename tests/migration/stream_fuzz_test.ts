@@ -99,6 +99,7 @@ Deno.test("readStream() survives random bytes behind a good header", () => {
     ),
     { numRuns: soakCount(10_000) },
   );
+  soakRow("readStream(): random bytes", soakCount(10_000), "refused or read, no crash");
 });
 
 Deno.test("readStream() does not believe a length: announced bytes cost nothing", () => {
