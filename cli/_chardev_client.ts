@@ -2,7 +2,8 @@
 
 import type { Command } from "./_command.ts";
 import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
-import { say, sayError, untilSignal } from "./_console.ts";
+import { say, sayError } from "./_console.ts";
+import { serveObjects } from "./_objects.ts";
 
 /** Connects to a TLS serial port. */
 export const chardevClient: Command = {
@@ -26,7 +27,7 @@ export const chardevClient: Command = {
     using _ = objects;
     const { describeChannel, ESCAPE_NAME, runClient, stdioEnd } = await import("../chardev/mod.ts");
     let told = "";
-    return await untilSignal((signal) =>
+    return await serveObjects(input, objects, (signal) =>
       runClient(chardev, {
         objects,
         local: stdioEnd(),
@@ -49,7 +50,6 @@ export const chardevClient: Command = {
           },
           logFailed: (error) => sayError(chardev.id, error),
         },
-      })
-    );
+      }));
   },
 };

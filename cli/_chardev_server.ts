@@ -2,7 +2,8 @@
 
 import type { Command } from "./_command.ts";
 import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
-import { say, sayError, untilSignal } from "./_console.ts";
+import { say, sayError } from "./_console.ts";
+import { serveObjects } from "./_objects.ts";
 
 /** Serves a TLS serial port. */
 export const chardevServer: Command = {
@@ -34,7 +35,7 @@ ${CHARDEV_NOTES}`,
     using _ = objects;
     const { describeChannel, ESCAPE_NAME, runServer, stdioEnd } = await import("../chardev/mod.ts");
     const { formatAddress } = await import("../channel/mod.ts");
-    return await untilSignal((signal) =>
+    return await serveObjects(input, objects, (signal) =>
       runServer(chardev, {
         objects,
         local: stdioEnd(),
@@ -52,7 +53,6 @@ ${CHARDEV_NOTES}`,
           broken: sayError,
           logFailed: (error) => sayError(chardev.id, error),
         },
-      })
-    );
+      }));
   },
 };

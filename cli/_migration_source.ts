@@ -1,6 +1,6 @@
 /** `migration source`. */
 
-import type { Address } from "../channel/mod.ts";
+import type { Transport } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationParameters, MigrationState, StreamSource } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -27,7 +27,7 @@ status, help, quit; at the end of its input it waits for the migration that is u
 export const migrationSource: Command = {
   name: "migration source",
   summary: "send a kept migration, or a built-in guest, to a QEMU that waits with -incoming",
-  usage: "--migrate tcp:H:P|unix:PATH --in FILE|--guest-ram SIZE",
+  usage: "--migrate tcp:H:P|unix:PATH|exec:CMD --in FILE|--guest-ram SIZE",
   examples: [
     [
       "migration source --object tls-creds-x509,id=tls0,dir=pki/hosts/vm1,endpoint=client --tls-creds tls0 --migrate tcp:vm2.example:4444 --in guest.mig",
@@ -54,8 +54,8 @@ export const migrationSource: Command = {
     if (uri === undefined && !monitored) {
       throw usage("missing --migrate", `see: ${typed(this.name)} --help`);
     }
-    const { parseAddress } = await import("../channel/mod.ts");
-    const address = uri === undefined ? undefined : parseAddress(uri);
+    const { parseTransport } = await import("../channel/mod.ts");
+    const address = uri === undefined ? undefined : parseTransport(uri);
     const open = sourceOpener(input);
     const room = await import("../migration/mod.ts");
     const parameters = readParameters(input, room);
@@ -120,7 +120,7 @@ function sourceOpener(input: Input): SourceOpener {
 }
 
 /** Migrates once, and tells how it went. */
-async function migrate(program: Program, address: Address, signal: AbortSignal): Promise<void> {
+async function migrate(program: Program, address: Transport, signal: AbortSignal): Promise<void> {
   const { input, room, objects, parameters, source, state } = program;
   room.beginState(state);
   state.status = "setup";

@@ -1,6 +1,6 @@
 /** `migration target`. */
 
-import type { Address } from "../channel/mod.ts";
+import type { Transport } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationState, TargetEvent, TargetOptions } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -28,7 +28,7 @@ quit.`;
 export const migrationTarget: Command = {
   name: "migration target",
   summary: "receive QEMU's live migration, verify it to its end marker and keep it",
-  usage: "--incoming tcp:H:P|unix:PATH|defer [--out FILE]",
+  usage: "--incoming tcp:H:P|unix:PATH|exec:CMD|defer [--out FILE]",
   examples: [
     [
       "migration target --object tls-creds-x509,id=tls0,dir=pki/hosts/vm2,endpoint=server --tls-creds tls0 --incoming tcp:0.0.0.0:4444 --out guest.mig",
@@ -59,11 +59,11 @@ export const migrationTarget: Command = {
     if (incoming === "defer" && !monitored) {
       throw usage("--incoming defer waits for a monitor command", "add --monitor stdio");
     }
-    const { parseAddress, formatAddress } = await import("../channel/mod.ts");
-    const address = incoming === "defer" ? undefined : parseAddress(incoming);
+    const { parseTransport, formatTransport } = await import("../channel/mod.ts");
+    const address = incoming === "defer" ? undefined : parseTransport(incoming);
     const room = await import("../migration/mod.ts");
     using objects = await makeObjects(input);
-    const target = makeTarget(input, room, objects, formatAddress);
+    const target = makeTarget(input, room, objects, formatTransport);
     using _ = target.progress;
     await checkEarly(target, monitored);
     return await serveObjects(
@@ -79,14 +79,14 @@ interface Target {
   readonly options: Omit<TargetOptions, "address">;
   readonly state: MigrationState;
   readonly progress: ProgressLine;
-  readonly formatAddress: (address: Address) => string;
+  readonly formatTransport: (address: Transport) => string;
 }
 
 function makeTarget(
   input: Input,
   room: MigrationRoom,
   objects: ObjectRegistry,
-  formatAddress: Target["formatAddress"],
+  formatTransport: Target["formatTransport"],
 ): Target {
   const file = input.get("out");
   if (file !== undefined) room.checkSinkFile(file);
@@ -103,7 +103,7 @@ function makeTarget(
     },
   };
   const progress = showProgress("received", () => state.status === "active" ? state.bytes : 0);
-  return { room, options, state, progress, formatAddress };
+  return { room, options, state, progress, formatTransport };
 }
 
 /** Tells what every peer would be refused for, and gives up where nobody can mend it. */
@@ -126,7 +126,7 @@ async function checkEarly({ room, options }: Target, monitored: boolean): Promis
 
 async function runUntilEnd(
   target: Target,
-  address: Address | undefined,
+  address: Transport | undefined,
   monitored: boolean,
   signal: AbortSignal,
 ): Promise<void> {
@@ -137,7 +137,7 @@ async function runUntilEnd(
     end.reject(signal.reason);
     stop.abort(signal.reason);
   }, { once: true });
-  const incoming = (at: Address): Promise<void> => {
+  const incoming = (at: Transport): Promise<void> => {
     const { ready, ended } = start(target, at, stop.signal);
     // A target that never listened has told so to whoever started it.
     running.push(ended.then(end.resolve, (error) => ready.then(() => end.reject(error), () => {})));
@@ -160,7 +160,7 @@ async function runUntilEnd(
 /** Runs the monitor on standard input; gives whether the program is to end. */
 async function watchMonitor(
   { room, state, options: { parameters } }: Target,
-  incoming: (address: Address) => Promise<void>,
+  incoming: (address: Transport) => Promise<void>,
   signal: AbortSignal,
   started: () => boolean,
 ): Promise<boolean> {
@@ -184,7 +184,7 @@ async function watchMonitor(
 /** Starts the service: `ready` settles when it listens, `ended` with its end. */
 function start(
   target: Target,
-  address: Address,
+  address: Transport,
   signal: AbortSignal,
 ): { ready: Promise<void>; ended: Promise<void> } {
   const ready = Promise.withResolvers<void>();
@@ -203,13 +203,16 @@ function start(
   return { ready: ready.promise, ended };
 }
 
-function tell({ room, state, options, progress, formatAddress }: Target, event: TargetEvent): void {
+function tell(
+  { room, state, options, progress, formatTransport }: Target,
+  event: TargetEvent,
+): void {
   progress.clear();
   switch (event.kind) {
     case "listening":
       state.address = event.address;
       state.status = "setup";
-      say(`listening on ${formatAddress(event.address)}`);
+      say(`listening on ${formatTransport(event.address)}`);
       if (options.file === undefined) say("without --out a migration is verified and dropped");
       break;
     case "active":

@@ -1,8 +1,10 @@
-/** The objects of a program: `--object`, and the engine that they work with. */
+/** The objects of a program: `--object`, the engine that they work with, and their renewal. */
 
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { Flag, Input } from "./_command.ts";
+import { untilSignal } from "./_console.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import { reloadObjects } from "./_reload.ts";
 
 /** Flags of every program that takes objects. */
 export const OBJECT_FLAGS: readonly Flag[] = [
@@ -11,6 +13,10 @@ export const OBJECT_FLAGS: readonly Flag[] = [
     value: "TYPE,id=ID,…",
     repeat: true,
     help: "an object as QEMU's -object takes it: tls-creds-x509, tls-creds-psk, secret, authz-…",
+  },
+  {
+    name: "reload",
+    help: "take renewed credentials into use when their files change, or on SIGHUP",
   },
   ENGINE_FLAG,
 ];
@@ -27,4 +33,31 @@ export async function makeObjects(input: Input): Promise<ObjectRegistry> {
     objects[Symbol.dispose]();
     throw error;
   }
+}
+
+/**
+ * Runs a program that uses objects until it ends or a signal stops it; with `--reload` their files
+ * are read again when they change and on SIGHUP. Gives the exit code.
+ */
+export async function serveObjects(
+  input: Input,
+  objects: ObjectRegistry,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<number> {
+  if (!input.on("reload")) return await untilSignal(work);
+  const reload = reloadObjects(objects);
+  const { watchDirectories } = await import("../creds/mod.ts");
+  return await untilSignal(async (signal) => {
+    const end = new AbortController();
+    signal.addEventListener("abort", () => end.abort(), { once: true });
+    const changed = () => reload("changed");
+    const watching = watchDirectories(objects.directories(), changed, end.signal);
+    try {
+      // Whoever cannot watch is told so at once, and not left with old credentials.
+      await Promise.race([work(signal), watching.then(() => new Promise<never>(() => {}))]);
+    } finally {
+      end.abort();
+      await watching.catch(() => {});
+    }
+  }, () => void reload("asked"));
 }

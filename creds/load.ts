@@ -7,9 +7,10 @@ import { type Identity, inspect, type Inspection } from "./_inspect.ts";
 import { isUnseenMismatch, MISMATCH } from "./_steps.ts";
 import { walkDirectory } from "./_walk.ts";
 import { CredsError } from "./error.ts";
-import { signatureCheck } from "./signature.ts";
 import { DEFAULT_PROFILE, type Profile } from "./profiles.ts";
-import type { TlsCreds } from "./types.ts";
+import { digestOf, type ReadSet } from "./reload.ts";
+import { signatureCheck } from "./signature.ts";
+import type { CredentialSet } from "./types.ts";
 
 /** A `tls-creds-x509` object as it was asked for. */
 export interface X509Request {
@@ -35,7 +36,7 @@ export interface X509Request {
  * @throws {CredsError} `LOAD` with QEMU's text and a command that mends it.
  * @throws {EngineError} If the engine refuses what QEMU's rules let through.
  */
-export async function loadX509(request: X509Request): Promise<TlsCreds> {
+export async function loadX509(request: X509Request): Promise<ReadSet> {
   const { id, dir, endpoint, verifyPeer, engine, clock, priority } = request;
   const inspection = await inspect(dir, endpoint, request);
   const isSignedBy = signatureCheck(engine);
@@ -47,8 +48,11 @@ export async function loadX509(request: X509Request): Promise<TlsCreds> {
     throw new CredsError("LOAD", { file, text: message, cause, hint: [cause, mend] });
   }
   refuseUnseenMismatch(inspection.identity);
-  const credentials = engine.credentials(specOf(inspection, request));
-  return {
+  const spec = specOf(inspection, request);
+  const credentials = engine.credentials(spec);
+  const { leaf } = inspection.identity;
+  const isIdentified = spec.identities.length > 0 && leaf?.ok;
+  const set: CredentialSet = {
     id,
     kind: "x509",
     endpoint,
@@ -57,11 +61,14 @@ export async function loadX509(request: X509Request): Promise<TlsCreds> {
     ...(priority === undefined ? {} : { priority }),
     engine,
     credentials,
+    identity: isIdentified ? leaf.value : undefined,
     trust: inspection.anchors?.ok ? inspection.anchors.value : [],
     crls: inspection.crls?.ok ? inspection.crls.value : [],
     clock,
     [Symbol.dispose]: () => credentials[Symbol.dispose](),
   };
+  const files = spec.identities.flatMap(({ certificate, key }) => [certificate, key]);
+  return { set, digest: digestOf([spec.trust, spec.crl ?? new Uint8Array(), ...files]) };
 }
 
 /** QEMU would start with such a pair and fail in each handshake; better say it now. */

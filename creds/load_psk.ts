@@ -4,7 +4,8 @@ import type { Clock } from "../base/mod.ts";
 import type { CredentialSpec, Endpoint, Engine } from "../engine/mod.ts";
 import { openDirectory } from "./_files.ts";
 import { CredsError } from "./error.ts";
-import type { TlsCreds } from "./types.ts";
+import { digestOf, type ReadSet } from "./reload.ts";
+import type { CredentialSet } from "./types.ts";
 
 /** An object of either type as it was asked for. */
 export interface PskRequest {
@@ -24,7 +25,7 @@ export interface PskRequest {
  *
  * @throws {CredsError} `LOAD` with QEMU's text.
  */
-export function loadPsk(request: PskRequest): TlsCreds {
+export function loadPsk(request: PskRequest): ReadSet {
   const { endpoint, username } = request;
   if (endpoint === "server" && username !== undefined) {
     throw new CredsError("OBJECT_OPTION", {
@@ -34,12 +35,15 @@ export function loadPsk(request: PskRequest): TlsCreds {
     });
   }
   const keys = readKeys(request);
-  return credsOf(request, { kind: "psk", endpoint, keys, ...priorityOf(request) });
+  const set = setOf(request, { kind: "psk", endpoint, keys, ...priorityOf(request) });
+  const users = new TextEncoder().encode(JSON.stringify(Object.keys(keys)));
+  return { set, digest: digestOf([users, ...Object.values(keys)]) };
 }
 
 /** Makes anonymous credentials, which need no file. */
-export function loadAnon(request: PskRequest): TlsCreds {
-  return credsOf(request, { kind: "anon", endpoint: request.endpoint, ...priorityOf(request) });
+export function loadAnon(request: PskRequest): ReadSet {
+  const spec = { kind: "anon", endpoint: request.endpoint, ...priorityOf(request) } as const;
+  return { set: setOf(request, spec), digest: "" };
 }
 
 function readKeys({ dir, endpoint, username = "qemu" }: PskRequest): Record<string, Uint8Array> {
@@ -74,7 +78,7 @@ function decodeKey(hex: string): Uint8Array | undefined {
   return /^(?:[0-9A-Fa-f]{2}){1,512}$/.test(hex) ? Uint8Array.fromHex(hex) : undefined;
 }
 
-function credsOf(request: PskRequest, spec: CredentialSpec): TlsCreds {
+function setOf(request: PskRequest, spec: CredentialSpec): CredentialSet {
   const { id, dir, endpoint, verifyPeer, engine, clock } = request;
   const credentials = engine.credentials(spec);
   return {
@@ -86,6 +90,7 @@ function credsOf(request: PskRequest, spec: CredentialSpec): TlsCreds {
     ...priorityOf(request),
     engine,
     credentials,
+    identity: undefined,
     trust: [],
     crls: [],
     clock,

@@ -40,8 +40,9 @@ export {
   PROFILES,
 } from "./profiles.ts";
 export { peerName } from "./peer_name.ts";
-export { ObjectRegistry, type RegistryOptions } from "./registry.ts";
+export { ObjectRegistry, type RegistryOptions, type ReloadOutcome } from "./registry.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
 export * from "./types.ts";
+export { watchDirectories } from "./watch.ts";
 export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";

@@ -10,8 +10,20 @@ import { CredsError } from "./error.ts";
 import { loadX509 } from "./load.ts";
 import { loadAnon, loadPsk, type PskRequest } from "./load_psk.ts";
 import type { Profile } from "./profiles.ts";
+import { reloadable } from "./reload.ts";
 import { makeSecret, type Secret, SECRET_SCHEMA, secretText } from "./secret.ts";
 import type { Authorization, TlsCreds } from "./types.ts";
+
+/** What became of an object when its files were read again. */
+export interface ReloadOutcome {
+  readonly id: string;
+  readonly dir: string;
+  readonly endpoint: Endpoint;
+  /** A failure leaves the old set in use. */
+  readonly result: "reloaded" | "unchanged" | "failed";
+  /** Why it failed. */
+  readonly error?: unknown;
+}
 
 /** What a registry works with. */
 export interface RegistryOptions {
@@ -129,6 +141,37 @@ export class ObjectRegistry implements Disposable {
     this.#removed.push(item);
   }
 
+  /**
+   * Reads the files of all credentials again. Each object takes its new set or, on any error,
+   * keeps its old one; sessions go on with what they were opened with.
+   *
+   * @returns What became of each object that reads files, in the order in which they were made.
+   */
+  async reload(): Promise<ReloadOutcome[]> {
+    const outcomes: ReloadOutcome[] = [];
+    for (const item of this.#credentials()) {
+      const { id, dir, endpoint } = item;
+      try {
+        const isNew = await item.reload();
+        outcomes.push({ id, dir, endpoint, result: isNew ? "reloaded" : "unchanged" });
+      } catch (error) {
+        outcomes.push({ id, dir, endpoint, result: "failed", error });
+      }
+    }
+    return outcomes;
+  }
+
+  /** The directories that credentials are read from. */
+  directories(): string[] {
+    return [...new Set(this.#credentials().map(({ dir }) => dir))];
+  }
+
+  #credentials(): TlsCreds[] {
+    return [...this.#items.values()].filter((item): item is TlsCreds =>
+      item.kind !== "secret" && item.kind !== "authz" && item.dir !== ""
+    );
+  }
+
   /** Frees all objects: nothing may use them any more. */
   [Symbol.dispose](): void {
     for (const item of [...this.#items.values(), ...this.#removed.splice(0)]) {
@@ -146,16 +189,18 @@ export class ObjectRegistry implements Disposable {
       case "authz-list":
         return makeAuthzList(options);
       case "tls-creds-anon":
-        return loadAnon(this.#request(options, ""));
+        return reloadable(() => loadAnon(this.#request(options, "")));
       case "tls-creds-psk":
-        return loadPsk(this.#request(options));
+        return reloadable(() => loadPsk(this.#request(options)));
       default:
-        return loadX509({
-          ...this.#request(options),
-          sanityCheck: options.flag("sanity-check", true),
-          ...this.#password(options.text("passwordid")),
-          ...(this.#profile === undefined ? {} : { profile: this.#profile }),
-        });
+        return reloadable(() =>
+          loadX509({
+            ...this.#request(options),
+            sanityCheck: options.flag("sanity-check", true),
+            ...this.#password(options.text("passwordid")),
+            ...(this.#profile === undefined ? {} : { profile: this.#profile }),
+          })
+        );
     }
   }
 

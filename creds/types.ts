@@ -5,11 +5,8 @@ import type { CredentialSpec, Endpoint, Engine, TlsCredentials } from "../engine
 import type { Certificate } from "./certificate.ts";
 import type { RevocationList } from "./crl.ts";
 
-/**
- * A loaded `tls-creds-*` object: alive until its registry removes it. Sessions opened with it keep
- * the credentials they were opened with.
- */
-export interface TlsCreds extends Disposable {
+/** One set of credentials as it was read: all of its files, or none. */
+export interface CredentialSet extends Disposable {
   readonly id: string;
   readonly kind: CredentialSpec["kind"];
   readonly endpoint: Endpoint;
@@ -21,11 +18,28 @@ export interface TlsCreds extends Disposable {
   readonly engine: Engine;
   /** What {@linkcode Engine.open} takes. */
   readonly credentials: TlsCredentials;
+  /** What it identifies itself with; a client may have nothing, as have shared and no keys. */
+  readonly identity: Certificate | undefined;
   /** Trust anchors, in the order of `ca-cert.pem`. */
   readonly trust: readonly Certificate[];
   /** Of `ca-crl.pem`, on a server. */
   readonly crls: readonly RevocationList[];
   readonly clock: Clock;
+}
+
+/**
+ * A loaded `tls-creds-*` object: alive until its registry removes it. Sessions opened with it keep
+ * the credentials they were opened with, also over a {@linkcode reload}.
+ */
+export interface TlsCreds extends CredentialSet {
+  /**
+   * Reads the files again and, if all is well with them, has new sessions use them; on any error
+   * the old set stays. Calls that overlap run one after the other.
+   *
+   * @returns Whether there was anything new.
+   * @throws {CredsError} As when the object was made.
+   */
+  reload(): Promise<boolean>;
 }
 
 /** An `authz-*` object as a service names it, resolved anew at each check, as QEMU does. */
