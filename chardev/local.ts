@@ -9,6 +9,10 @@ export interface LocalEnd {
    * @throws The reason of the signal if it aborts.
    */
   read(signal: AbortSignal): Promise<Uint8Array | null>;
-  /** Writes all of the bytes. */
+  /**
+   * Writes all of the bytes.
+   *
+   * @throws {Deno.errors.BrokenPipe} If nobody takes them any more, which ends the local side.
+   */
   write(bytes: Uint8Array): Promise<void>;
 }

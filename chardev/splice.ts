@@ -56,7 +56,7 @@ export async function splice(
   let received = 0;
   let heard = performance.now();
 
-  async function receive(): Promise<"peer"> {
+  async function receive(): Promise<"peer" | "gone"> {
     const buffer = new Uint8Array(BUFFER);
     for (;;) {
       const count = await channel.read(buffer);
@@ -65,7 +65,12 @@ export async function splice(
       received += count;
       heard = performance.now();
       options.onReceived?.(bytes);
-      await local.write(bytes);
+      try {
+        await local.write(bytes);
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) return "gone";
+        throw error;
+      }
     }
   }
 
@@ -81,17 +86,18 @@ export async function splice(
     }
   }
 
-  /** Waits until the peer has ended or has been silent long enough. */
-  async function listenOn(receiving: Promise<"peer">): Promise<"peer" | "silence"> {
+  /** Waits until nothing can be received any more or the peer has been silent long enough. */
+  async function listenOn(receiving: ReturnType<typeof receive>): Promise<"peer" | "local"> {
     heard = performance.now();
     for (;;) {
       const left = heard + quiet - performance.now();
-      if (left <= 0) return "silence";
+      if (left <= 0) return "local";
       const timer = new AbortController();
       try {
         const silence = pause(left, timer.signal).then(() => "silence" as const);
         silence.catch(() => {});
-        if (await Promise.race([receiving, silence]) === "peer") return "peer";
+        const end = await Promise.race([receiving, silence]);
+        if (end !== "silence") return end === "gone" ? "local" : end;
       } finally {
         timer.abort();
       }
@@ -102,7 +108,7 @@ export async function splice(
     const receiving = receive();
     const sending = send();
     for (const promise of [receiving, sending]) promise.catch(() => {});
-    let by: "peer" | "local" | "escape";
+    let by: "peer" | "gone" | "local" | "escape";
     try {
       by = await Promise.race([receiving, sending]);
     } catch (error) {
@@ -110,8 +116,9 @@ export async function splice(
       if (await listenOn(receiving) === "peer") return "peer";
       throw error;
     }
+    if (by === "local" && sent === 0) by = await receiving;
+    if (by === "gone") return "local";
     if (by !== "local") return by;
-    if (sent === 0) return await receiving;
     if (await listenOn(receiving) === "peer") return "peer";
     await channel.closeWrite();
     await listenOn(receiving);

@@ -162,11 +162,32 @@ Deno.test("splice() says how the connection broke", async () => {
   there.close();
 });
 
-Deno.test("splice() rejects when nobody takes the output", async () => {
+Deno.test("splice() takes a reader that has gone for the end of the local side", async () => {
+  const gone = () => Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
+  {
+    const [here, there] = await tcpPair();
+    const joined = splice(here, { ...testLocal(), write: gone });
+    await there.write(bytes("x"));
+    assertEquals(await joined, { by: "local", received: 1, sent: 0 });
+    assertEquals((await readToEnd(there)).length, 0);
+    there.close();
+  }
+  const [here, there] = await tcpPair();
+  const local = testLocal();
+  const joined = splice(here, { ...local, write: gone }, { quiet: 1_000_000 });
+  local.type("question");
+  local.end();
+  await readExactly(there, 8);
+  await there.write(bytes("answer"));
+  assertEquals(await joined, { by: "local", received: 6, sent: 8 });
+  there.close();
+});
+
+Deno.test("splice() rejects when the output fails", async () => {
   const [here, there] = pair();
-  const local = { ...testLocal(), write: () => Promise.reject(new Error("Broken pipe")) };
+  const local = { ...testLocal(), write: () => Promise.reject(new Error("disk full")) };
   await there.write(bytes("x"));
-  await assertRejects(() => splice(here, local, { quiet: 1 }), Error, "Broken pipe");
+  await assertRejects(() => splice(here, local, { quiet: 1 }), Error, "disk full");
 });
 
 Deno.test("stdioEnd() keeps what was typed for the next connection when a read is aborted", async () => {

@@ -143,6 +143,26 @@ Deno.test("chardev/client.ts ends with 1 when it or its server refuses the other
   );
 });
 
+Deno.test("chardev/client.ts ends with 0 when the reader of its output has enough", async () => {
+  await using server = startProgram("chardev/server.ts", [
+    ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on", "--serve"],
+  ]);
+  const [, port] = await server.untilErr(/listening on tcp:127\.0\.0\.1:(\d+)/);
+  const client = `${Deno.execPath()} run -A --no-check --config ${PROJECT}/deno.json ` +
+    `${PROJECT}/chardev/client.ts --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
+  await using pipe = start("bash", ["-c", `${client} | head -n 1; echo codes \${PIPESTATUS[*]}`]);
+  await server.type("one\n");
+  await pipe.untilOut("one\n");
+  await pipe.untilErr(/connected/);
+  // It finds out with what comes next.
+  for (let i = 0; i < 400 && !pipe.stdout().includes("codes"); i++) {
+    await server.type("more\n");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assertEquals(pipe.stdout(), "one\ncodes 0 0\n");
+  assertMatch(pipe.stderr(), /^connected: .*\n127\.0\.0\.1:\d+ was left\n$/);
+});
+
 Deno.test("chardev/server.ts puts its socket in order when a signal ends it", async () => {
   using folder = temporaryDirectory();
   const path = `${folder.path}/s`;
