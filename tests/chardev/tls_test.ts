@@ -12,15 +12,14 @@ import {
 import { CredsError, ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine, EngineError } from "../../engine/mod.ts";
 import { readToEnd } from "../support/channels.ts";
+import { enginesHere } from "../support/engines.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { dial, type Directories, directories, objects, serve, talk } from "./devices.ts";
 
-for (const engine of ["gnutls", "platform"] as const) {
-  const works = await chooseEngine(engine).then(() => true, () => false);
+for (const { name: engine } of await enginesHere()) {
   const test = (name: string, fn: (dirs: Directories) => Promise<void>) =>
     Deno.test({
       name: `${name} (${engine})`,
-      ignore: !works,
       async fn() {
         using folder = temporaryDirectory();
         await fn(await directories(folder.path));
