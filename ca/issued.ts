@@ -6,6 +6,7 @@
 import { BaseError } from "../base/mod.ts";
 import type { Certificate } from "../creds/mod.ts";
 import { heldHosts, namesOf, readCertificate, readHeld, serialOf } from "./held.ts";
+import { parseHostName } from "./host_name.ts";
 import { entryNames, isOwnDirectory, type PkiPaths } from "./pki.ts";
 
 /** A certificate that was issued. */
@@ -42,6 +43,32 @@ export function readIssued(paths: PkiPaths): Map<string, IssuedRecord> {
     }
   }
   return records;
+}
+
+/** What was issued for a host, else the one certificate with a serial. */
+export function findIssued(
+  target: string,
+  issued: ReadonlyMap<string, IssuedRecord>,
+): IssuedRecord[] {
+  const host = hostName(target);
+  const all = [...issued.values()].filter((record) => record.host === host);
+  if (all.length > 0) return all;
+  const serial = serialText(target);
+  return [...issued.values()].filter((record) => record.serial === serial);
+}
+
+/** A serial as the records have it, however it was written. */
+export function serialText(text: string): string {
+  const digits = text.replaceAll(":", "").toLowerCase().replace(/^0+(?=.)/, "");
+  return digits.padStart(digits.length + digits.length % 2, "0");
+}
+
+function hostName(text: string): string | undefined {
+  try {
+    return parseHostName(text).text;
+  } catch {
+    return undefined;
+  }
 }
 
 const COMMON_NAME = "2.5.4.3";

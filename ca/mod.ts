@@ -4,6 +4,7 @@
 
 export { authorityKeyLock, type KeyLock } from "./authority_key.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
+export * from "./fleet.ts";
 export * from "./host_name.ts";
 export * from "./init.ts";
 export * from "./issue.ts";
@@ -13,6 +14,7 @@ export { planIssue, type PlanItem } from "./plan.ts";
 export * from "./renew.ts";
 export type { RenewedAuthority } from "./authority_renewal.ts";
 export * from "./revoke.ts";
+export * from "./show.ts";
 export type { IssuedRecord } from "./issued.ts";
 export { REASON_NAMES, type ReasonName } from "./revoked.ts";
 export { checkPassphrase, readPassphrase, readQemuPassphrase } from "./passphrase.ts";

@@ -7,9 +7,8 @@ import type { RevokedEntry } from "./crl.ts";
 import { type CrlChange, signCrlOf } from "./crl_file.ts";
 import { CaError } from "./error.ts";
 import { heldHosts } from "./held.ts";
-import { parseHostName } from "./host_name.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
-import { type IssuedRecord, readIssued } from "./issued.ts";
+import { findIssued, type IssuedRecord, readIssued, serialText } from "./issued.ts";
 import { openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import {
@@ -108,28 +107,18 @@ function find(
   now: Date,
   paths: PkiPaths,
 ): IssuedRecord[] {
-  const host = hostName(target);
-  const all = [...issued.values()].filter((record) => record.host === host);
-  const live = all.filter((record) => record.certificate.notAfter >= now);
+  const found = findIssued(target, issued);
+  const isSerial = found.length === 1 && found[0]!.serial === serialText(target);
+  const live = isSerial ? found : found.filter((one) => one.certificate.notAfter >= now);
   if (live.length > 0) return live;
-  const serial = target.replaceAll(":", "").toLowerCase().replace(/^0+(?=.)/, "");
-  const one = [...issued.values()].find((record) => record.serial.replace(/^0+/, "") === serial);
-  if (one !== undefined) return [one];
   throw new CaError("NOT_ISSUED", {
+    option: "revoke",
     value: target,
-    cause: all.length > 0
+    cause: found.length > 0
       ? "all of its certificates have expired, nobody takes them any more"
       : "it is neither a host that was issued for nor the serial of a certificate",
     hint: `see what was issued: ls ${paths.hosts} ${paths.issued}`,
   });
-}
-
-function hostName(target: string): string | undefined {
-  try {
-    return parseHostName(target).text;
-  } catch {
-    return undefined;
-  }
 }
 
 async function makeCrl(

@@ -1,0 +1,88 @@
+/** A certificate that was issued, in full. */
+
+import { type Clock, systemClock } from "../base/mod.ts";
+import type { KeyType } from "../engine/mod.ts";
+import { fingerprint } from "./certificate.ts";
+import { CaError } from "./error.ts";
+import { keyTypeOf, namesOf, profileOf } from "./held.ts";
+import { findIssued, type IssuedRecord, readIssued } from "./issued.ts";
+import { pkiPaths } from "./pki.ts";
+import type { ProfileName } from "./profile.ts";
+import { readRevoked, type ReasonName, reasonName } from "./revoked.ts";
+import { dueAt } from "./validity.ts";
+
+/** All that can be said of an issued certificate. */
+export interface ShownCertificate {
+  readonly host: string;
+  readonly file: string;
+  /** In hexadecimal. */
+  readonly serial: string;
+  /** Fingerprint, in hexadecimal. */
+  readonly sha256: string;
+  /** As QEMU compares it with authorization rules. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly dns: readonly string[];
+  readonly ip: readonly string[];
+  readonly keyType: KeyType | undefined;
+  readonly profile: ProfileName;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** When it should be renewed. */
+  readonly dueAt: Date;
+  /** Whether the host holds it now. */
+  readonly isHeld: boolean;
+  readonly isExpired: boolean;
+  readonly revoked: { readonly date: Date; readonly reason: ReasonName } | undefined;
+}
+
+/**
+ * Shows what was issued for a host, newest first, or the certificate with a serial.
+ *
+ * @throws {CaError} `NOT_ISSUED`, `CRL`.
+ */
+export async function showIssued(
+  target: string,
+  options: { readonly dir: string; readonly clock?: Clock },
+): Promise<ShownCertificate[]> {
+  const now = (options.clock ?? systemClock)();
+  const paths = pkiPaths(options.dir);
+  const records = findIssued(target, readIssued(paths));
+  if (records.length === 0) {
+    throw new CaError("NOT_ISSUED", {
+      option: "show",
+      value: target,
+      cause: "it is neither a host that was issued for nor the serial of a certificate",
+      hint: `see the hosts: deno task ca list --dir ${paths.root}`,
+    });
+  }
+  const { entries } = readRevoked(paths);
+  const shown = records.map(async (record: IssuedRecord): Promise<ShownCertificate> => {
+    const { certificate, serial, host, file } = record;
+    const names = namesOf(certificate);
+    const entry = entries.get(serial);
+    return {
+      host,
+      file,
+      serial,
+      sha256: await fingerprint(certificate.raw),
+      subject: certificate.subject.text,
+      issuer: certificate.issuer.text,
+      dns: names.filter((name) => name.kind === "dns").map((name) => name.text),
+      ip: names.filter((name) => name.kind === "ip").map((name) => name.text),
+      keyType: keyTypeOf(certificate),
+      profile: profileOf(certificate),
+      notBefore: certificate.notBefore,
+      notAfter: certificate.notAfter,
+      dueAt: dueAt(certificate),
+      isHeld: file.startsWith(`${paths.hosts}/`),
+      isExpired: certificate.notAfter < now,
+      revoked: entry === undefined ? undefined : { date: entry.date, reason: reasonName(entry) },
+    };
+  });
+  const all = await Promise.all(shown);
+  return all.sort((a, b) =>
+    Number(b.isHeld) - Number(a.isHeld) || Number(b.notBefore) - Number(a.notBefore) ||
+    a.file.localeCompare(b.file)
+  );
+}

@@ -1,0 +1,53 @@
+/** `ca show`: everything of a certificate that was issued. */
+
+import { resolve } from "@std/path";
+import type { ShownCertificate } from "../ca/mod.ts";
+import { DIR_FLAG, untilText } from "./_ca_flags.ts";
+import type { Command, Input } from "./_command.ts";
+import { line } from "./_output.ts";
+
+/** The command. */
+export const caShow: Command = {
+  name: "ca show",
+  summary: "show what was issued for a host, or one certificate by its serial",
+  usage: "HOST|SERIAL [--json] [--dir DIR]",
+  examples: [
+    ["deno task ca show host-a", "what it holds now, then what it had"],
+    ["deno task ca show 5f:0a:… --json", "one certificate, for a program"],
+  ],
+  flags: [DIR_FLAG, { name: "json", help: "one JSON object for each certificate" }],
+  operands: { name: "HOST|SERIAL", min: 1, max: 1 },
+  notes:
+    "The subject is spelled as QEMU's authz objects and libvirt's lists of allowed names want it.",
+  run,
+};
+
+async function run(input: Input): Promise<number> {
+  const { daysUntil, showIssued } = await import("../ca/mod.ts");
+  const shown = await showIssued(input.operands[0]!, { dir: input.get("dir")! });
+  for (const one of shown) {
+    if (input.on("json")) {
+      const { keyType = null, revoked = null } = one;
+      console.log(JSON.stringify({ ...one, file: resolve(one.file), keyType, revoked }));
+    } else print(one, daysUntil(new Date(), one.notAfter));
+  }
+  return 0;
+}
+
+function print(one: ShownCertificate, days: number): void {
+  const names = [...one.dns.map((name) => `DNS ${name}`), ...one.ip.map((name) => `IP ${name}`)];
+  const until = one.isExpired
+    ? `${one.notAfter.toISOString().slice(0, 10)}: expired`
+    : untilText(one.notAfter, days);
+  console.log(line(`${one.file}${one.isHeld ? "" : " (not in use)"}`));
+  console.log(line(`  subject      ${one.subject}`));
+  console.log(line(`  issuer       ${one.issuer}`));
+  console.log(line(`  names        ${names.join(", ")}`));
+  console.log(`  key          ${one.keyType ?? "of another kind"}, profile ${one.profile}`);
+  console.log(`  valid        from ${one.notBefore.toISOString().slice(0, 10)} until ${until}`);
+  console.log(`  renew from   ${one.dueAt.toISOString().slice(0, 10)}`);
+  console.log(`  serial       ${one.serial}`);
+  console.log(`  SHA-256      ${one.sha256}`);
+  if (one.revoked === undefined) return;
+  console.log(`  revoked      ${one.revoked.date.toISOString()}, ${one.revoked.reason}`);
+}
