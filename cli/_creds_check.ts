@@ -2,7 +2,7 @@
 
 import type { Finding, Profile } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
-import { parseDuration } from "../base/mod.ts";
+import { parseDuration, printable } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { renderGithub } from "./_creds_github.ts";
 import { renderJson } from "./_creds_json.ts";
@@ -12,7 +12,7 @@ import { renderSarif } from "./_creds_sarif.ts";
 import { renderText } from "./_creds_text.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 
-const RENDERERS: Readonly<Record<string, () => Renderer>> = {
+const RENDERERS: Readonly<Record<string, (now: Date) => Renderer>> = {
   text: renderText,
   json: renderJson,
   junit: renderJunit,
@@ -28,6 +28,7 @@ export const credsCheck: Command = {
   examples: [
     ["deno task creds check pki/hosts/*", "every host, every role, every line of QEMU"],
     ["deno task creds check /etc/pki/qemu --qemu 7.2.22 --hostname vm1.example", "one service"],
+    ["deno task creds check pki/hosts/* --at 2027-06-01", "what will be said that day"],
     [
       "deno task creds check pki/hosts/* --format json --expires-in 30d --fail-on warning",
       "a nightly job that fails a month before anything expires",
@@ -65,7 +66,9 @@ export const credsCheck: Command = {
       repeat: true,
       help: "name or address that a server's certificate must be for",
     },
+    { name: "priority", value: "STRING", help: "priority= of the object, as GnuTLS will read it" },
     { name: "expires-in", value: "TIME", help: "warn of what expires within it, such as 30d" },
+    { name: "at", value: "DATE", help: "judge as on a day to come, such as 2027-01-31" },
     {
       name: "format",
       value: "FORMAT",
@@ -94,18 +97,22 @@ that of libvirt's daemons and clients on files of their own, in their words.`,
 
 async function run(input: Input): Promise<number> {
   const expiresIn = durationOf(input);
+  const at = dateOf(input);
   const { checkCredentials } = await import("../creds/mod.ts");
   const profiles = await profilesOf(input.all("qemu"), input.all("libvirt"));
+  const priority = input.get("priority");
   const endpoint = input.get("endpoint") as Endpoint | undefined;
   const options = {
     engine: await engineFor(input),
     verifyPeer: input.get("verify-peer") === "on",
     hostnames: input.all("hostname"),
     ...(endpoint === undefined ? {} : { endpoint }),
+    ...(priority === undefined ? {} : { priority }),
     ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(profiles === undefined ? {} : { profiles }),
+    ...(at === undefined ? {} : { clock: () => at }),
   };
-  const render = RENDERERS[input.get("format")!]!();
+  const render = RENDERERS[input.get("format")!]!(at ?? new Date());
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
   for (const dir of input.operands) {
@@ -141,4 +148,17 @@ function durationOf(input: Input): number | undefined {
     throw usage(`--expires-in takes a time, not '${text}'`, "for example 30d, 12h or 2w");
   }
   return duration;
+}
+
+/** A day begins at midnight, UTC. */
+function dateOf(input: Input): Date | undefined {
+  const text = input.get("at");
+  if (text === undefined) return undefined;
+  const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?Z)?$/.test(text);
+  const date = new Date(isDate ? text : NaN);
+  // The parser turns the 31st of a shorter month into another day.
+  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(text.slice(0, 10))) {
+    throw usage(`--at takes a date, not '${printable(text)}'`, "2027-01-31 or 2027-01-31T12:00Z");
+  }
+  return date;
 }

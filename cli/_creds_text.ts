@@ -7,12 +7,12 @@ import { line } from "./_output.ts";
 import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 
 /** Prints what a directory holds, until when, and what QEMU says. */
-export function renderText(): Renderer {
+export function renderText(now: Date): Renderer {
   setColorEnabled(getColorEnabled() && Deno.stdout.isTerminal());
   return {
     async directory(dir, verdicts) {
       const { summarizeDirectory } = await import("../creds/mod.ts");
-      const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir))];
+      const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir), now)];
       const outcomes = Map.groupBy(verdicts, (v) => `${v.endpoint} ${v.ok} ${v.message}`);
       for (const same of outcomes.values()) lines.push(verdictLine(same));
       for (const finding of mergeFindings(verdicts)) lines.push(...findingLines(finding));
@@ -21,17 +21,19 @@ export function renderText(): Renderer {
   };
 }
 
-function summaryLines(summaries: readonly Summary[]): string[] {
+function summaryLines(summaries: readonly Summary[], now: Date): string[] {
   const width = Math.max(0, ...summaries.map(({ name }) => name.length));
   return summaries.map(({ name, subject, names, notAfter }) => {
-    const facts = [subject, untilText(notAfter, name), names.join(", ")].filter((fact) => fact);
+    const facts = [subject, untilText(notAfter, name, now), names.join(", ")].filter((fact) =>
+      fact
+    );
     return `  ${name.padEnd(width)}  ${facts.map((fact) => printable(fact)).join("; ")}`;
   });
 }
 
-function untilText(end: Date | undefined, name: string): string {
+function untilText(end: Date | undefined, name: string, now: Date): string {
   if (end === undefined) return "";
-  const days = Math.ceil((end.getTime() - Date.now()) / 86_400_000);
+  const days = Math.ceil((end.getTime() - now.getTime()) / 86_400_000);
   const what = name === "ca-crl.pem" ? "next list due" : days <= 0 ? "expired" : "expires";
   const when = days <= 0 ? `${plural(-days)} ago` : `in ${plural(days)}`;
   return `${what} ${end.toISOString().slice(0, 10)}, ${when}`;

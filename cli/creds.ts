@@ -2,12 +2,14 @@
 
 import { type CommandGroup, runGroup } from "./_command.ts";
 import { credsCheck } from "./_creds_check.ts";
+import { credsSecret } from "./_creds_secret.ts";
+import { credsShow } from "./_creds_show.ts";
 
 /** All that is asked about credentials. */
 export const CREDS: CommandGroup = {
   name: "creds",
   summary: "ask what QEMU will say of TLS credentials before it has to",
-  commands: [credsCheck],
+  commands: [credsCheck, credsShow, credsSecret],
 };
 
 if (import.meta.main) await runGroup(CREDS, Deno.args);

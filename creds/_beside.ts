@@ -2,6 +2,7 @@
 
 import { exists } from "./_files.ts";
 import { expiry, lists, revocation } from "./_beside_dates.ts";
+import { priority } from "./_beside_priority.ts";
 import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
 import type { Beside, BesideOptions, Look } from "./_look.ts";
 import { quote, reissue, reissueFor } from "./_mend.ts";
@@ -31,6 +32,7 @@ export function* besides(
 
 const LOOKS: readonly Look[] = [
   peers,
+  priority,
   names,
   subject,
   expiry,

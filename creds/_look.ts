@@ -1,9 +1,11 @@
 /** What looks beside QEMU's own checks work with. */
 
+import type { Engine } from "../engine/mod.ts";
 import type { Inspection } from "./_inspect.ts";
 import type { MendContext } from "./_mend.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
+
 import type { ChainContext } from "./path.ts";
 import type { Profile } from "./profiles.ts";
 
@@ -13,6 +15,9 @@ export interface BesideOptions {
   /** ms. */
   readonly expiresIn: number;
   readonly verifyPeer: boolean;
+  /** The priority string of the object. */
+  readonly priority: string | undefined;
+  readonly checkPriority: Engine["checkPriority"];
 }
 
 /** What a look works with. */

@@ -3,7 +3,7 @@
  * (RFC 6125 with its own idea of wildcards), which QEMU uses.
  */
 
-import { domainToASCII } from "node:url";
+import { toAscii } from "../base/mod.ts";
 import type { Certificate } from "./certificate.ts";
 import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
@@ -24,7 +24,8 @@ export function matchHostname(certificate: Certificate, name: string): boolean {
     const wanted = address.toHex();
     return certificate.subjectAltName?.ip.some((ip) => ip.toHex() === wanted) ?? false;
   }
-  const wanted = toAscii(name);
+  // A name that has no A-labels may still be the one of a certificate.
+  const wanted = /^[ -~]*$/.test(name) ? name : toAscii(name) ?? name;
   return patterns(certificate).some((pattern) => matchPattern(pattern, wanted));
 }
 
@@ -61,13 +62,6 @@ export function isForServers(certificate: Certificate): boolean {
 /** More than one common name means none of them (RFC 6125 1.8). */
 function onlyOne(values: readonly string[]): readonly string[] {
   return values.length === 1 ? values : [];
-}
-
-/** The A-label form of an internationalized name; a name that has none stays as it is. */
-function toAscii(name: string): string {
-  if (/^[ -~]*$/.test(name)) return name;
-  const ascii = domainToASCII(name);
-  return /^[a-z0-9.-]+$/.test(ascii) ? ascii : name;
 }
 
 /**

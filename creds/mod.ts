@@ -41,8 +41,10 @@ export {
 } from "./profiles.ts";
 export { peerName } from "./peer_name.ts";
 export { ObjectRegistry, type RegistryOptions, type ReloadOutcome } from "./registry.ts";
+export { type SealedSecret, sealSecret } from "./seal.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
+export { authorizationOption, readTree, type TreeNode } from "./tree.ts";
 export * from "./types.ts";
 export { watchDirectories } from "./watch.ts";
 export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";

@@ -39,6 +39,8 @@ export interface CheckOptions {
   readonly password?: string;
   /** Names that a server's certificate must be for. */
   readonly hostnames?: readonly string[];
+  /** Priority string of the object; QEMU reads it in the session, not at load. */
+  readonly priority?: string;
   /** What expires within this time, in ms, is a warning. */
   readonly expiresIn?: number;
   readonly clock?: Clock;
@@ -91,6 +93,8 @@ function judgeInspection(
         hostnames: options.hostnames ?? [],
         expiresIn: options.expiresIn ?? 0,
         verifyPeer: options.verifyPeer ?? true,
+        priority: options.priority,
+        checkPriority: options.engine.checkPriority,
       });
       const message = refused[0]?.message ?? "";
       outcome = { ok: refused.length === 0, message, findings: [...refused, ...beside] };
