@@ -22,3 +22,28 @@ export function printable(text: string, longest = LONGEST_SHOWN): string {
   ).join("");
   return clean.length > longest ? `${clean.slice(0, longest)}…` : clean;
 }
+
+/**
+ * Maps a host name to its A-labels (UTS 46, as URLs do); what is ASCII without A-labels stays as it
+ * is, and a text that is no internationalized name has none.
+ *
+ * @example An umlaut
+ * ```ts
+ * import { toAscii } from "@virtcreds/virtcreds/base";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(toAscii("zürich.example"), "xn--zrich-kva.example");
+ * assertEquals(toAscii("zürich/example"), undefined);
+ * ```
+ */
+export function toAscii(name: string): string | undefined {
+  if (/^\p{ASCII}*$/u.test(name) && !/(^|\.)xn--/i.test(name)) return name;
+  // In the text of a URL an `@` or `/` would mean something.
+  if (/[^A-Za-z0-9.\-\u0080-\u{10ffff}]/u.test(name)) return undefined;
+  try {
+    const { hostname } = new URL(`http://${name}`);
+    return /^[a-z0-9.-]+$/.test(hostname) ? hostname : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,5 +1,6 @@
 /** Names from outside, judged before one of them reaches a path or a certificate. */
 
+import { toAscii } from "../base/mod.ts";
 import { formatIpAddress, parseIpAddress } from "../creds/mod.ts";
 import { CaError } from "./error.ts";
 
@@ -145,17 +146,6 @@ function readDnsName(text: string): Reading {
     );
   }
   return { ok: true, text: name };
-}
-
-/** Maps a name to its A-labels (UTS 46, as URLs do); what is ASCII already is checked by it. */
-function toAscii(text: string): string | undefined {
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(text) && !/(^|\.)xn--/i.test(text)) return text;
-  try {
-    return new URL(`http://${text}`).hostname;
-  } catch {
-    return undefined;
-  }
 }
 
 function nameOf(character: string): string {
