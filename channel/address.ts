@@ -32,8 +32,9 @@ const UNIX_PATH_MAX = 108;
 const HOST_MAX = 253;
 /** What reaches with a socket what other transports of QEMU reach. */
 const INSTEAD: Readonly<Record<string, readonly string[]>> = {
-  exec: ["a command joins a unix socket: unix:PATH here, socat - UNIX-CONNECT:PATH there"],
-  fd: ["whoever holds the descriptor can join it to a unix socket: unix:PATH"],
+  fd: [
+    "join whatever the descriptor is to a unix socket, or to a command: unix:PATH, exec:COMMAND",
+  ],
   file: ["a stream is kept by `deno task migration target --out FILE`, and sent with --in FILE"],
 };
 const PORTS = "take a free one; 0 lets a listener take any and tells which";

@@ -3,6 +3,7 @@
 export * from "./address.ts";
 export * from "./connect.ts";
 export * from "./error.ts";
+export * from "./exec.ts";
 export * from "./listen.ts";
 export * from "./socket.ts";
 export * from "./tls.ts";

@@ -1,6 +1,6 @@
 /** The commands of the two programs' monitors, named and worded as QEMU's. */
 
-import { type Address, parseAddress } from "../channel/mod.ts";
+import { parseTransport, type Transport } from "../channel/mod.ts";
 import { MigrationError } from "./error.ts";
 import type { MonitorCommand } from "./monitor.ts";
 import { type MigrationParameters, setParameter } from "./parameters.ts";
@@ -15,13 +15,13 @@ export interface MonitorSubject {
 /** What a target's monitor can have done. */
 export interface TargetControls extends MonitorSubject {
   /** Starts to listen; settles when it does. */
-  incoming(address: Address): Promise<void>;
+  incoming(address: Transport): Promise<void>;
 }
 
 /** What a source's monitor can have done. */
 export interface SourceControls extends MonitorSubject {
   /** Migrates; settles with its end, rejects where it fails. Nobody waits for a detached one. */
-  migrate(address: Address, detached: boolean): Promise<void>;
+  migrate(address: Transport, detached: boolean): Promise<void>;
   /** Breaks a migration off; does nothing where there is none. */
   cancel(): void;
 }
@@ -42,7 +42,7 @@ export function targetCommands(controls: TargetControls): MonitorCommand[] {
             "`info migrate` shows where it listens",
           );
         }
-        const address = parseAddress(values[0]!);
+        const address = parseTransport(values[0]!);
         started = true;
         try {
           await controls.incoming(address);
@@ -72,7 +72,7 @@ export function sourceCommands(controls: SourceControls): MonitorCommand[] {
             "`info migrate` shows how far it is, `migrate_cancel` ends it",
           );
         }
-        const ended = controls.migrate(parseAddress(values[0]!), flags.has("d"));
+        const ended = controls.migrate(parseTransport(values[0]!), flags.has("d"));
         if (!flags.has("d")) await ended;
       },
     },

@@ -1,7 +1,15 @@
 /** The source: dials, starts TLS in the client's role, sends. */
 
-import { type Address, connect, startTls, type TlsChannel } from "../channel/mod.ts";
-import type { ObjectRegistry } from "../creds/mod.ts";
+import {
+  commandFailed,
+  connect,
+  startCommand,
+  startTls,
+  type TlsChannel,
+  type Transport,
+} from "../channel/mod.ts";
+import { unlessAborted } from "../base/mod.ts";
+import type { ObjectRegistry, TlsCreds } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { explainHandshake } from "./refusal.ts";
@@ -12,7 +20,7 @@ import type { StreamSource } from "./stream_file.ts";
 
 /** How a source works. */
 export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
-  readonly address: Address;
+  readonly address: Transport;
   readonly objects: ObjectRegistry;
   readonly parameters: Readonly<MigrationParameters>;
   readonly source: StreamSource;
@@ -25,7 +33,7 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
 /**
  * Sends a stream to a destination: QEMU's or ours.
  *
- * @throws {ChannelError} `CONNECT_FAILED`.
+ * @throws {ChannelError} `CONNECT_FAILED`, `COMMAND_FAILED` of a command that ends with a failure.
  * @throws {EngineError} `TLS_HANDSHAKE`.
  * @throws {CredsError} If the destination is not who it should be, or there are no such credentials.
  * @throws {MigrationError} `PARAMETER` if it is to be verified without TLS, `PEER_CLOSED`,
@@ -34,7 +42,25 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
 export async function runSource(options: SourceOptions): Promise<Sending> {
   const { address, objects, parameters, signal } = options;
   const creds = sourceCredentials(parameters, objects);
+  if (address.kind === "exec") {
+    signal?.throwIfAborted();
+    await using command = startCommand(address);
+    const sending = await sendOver(command, creds, { ...options, settle: 0 });
+    // What it still does with the bytes, into a file or over a link, belongs to the migration.
+    const code = await unlessAborted(command.exit, signal);
+    if (code !== 0) throw commandFailed(command.peer, code);
+    return sending.acknowledged === "unknown" ? { ...sending, acknowledged: "closed" } : sending;
+  }
   const raw = await connect(address, signal === undefined ? {} : { signal });
+  return await sendOver(raw, creds, options);
+}
+
+async function sendOver(
+  raw: ByteChannel,
+  creds: TlsCreds | undefined,
+  options: SourceOptions,
+): Promise<Sending> {
+  const { address, parameters, signal } = options;
   let channel: ByteChannel = raw;
   let tls: TlsChannel | undefined;
   if (creds !== undefined) {
@@ -75,6 +101,6 @@ export async function resetShows(channel: ByteChannel, secured: boolean): Promis
  * What the destination's certificate is checked against: the parameter, else the host as it
  * stands in the address; other transports have none, and verification says so.
  */
-export function checkedName(parameter: string, address: Address): string | undefined {
+export function checkedName(parameter: string, address: Transport): string | undefined {
   return parameter !== "" ? parameter : address.kind === "tcp" ? address.host : undefined;
 }

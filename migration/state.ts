@@ -1,6 +1,6 @@
 /** Where a migration stands, in the words of QEMU's status machine, for whoever asks. */
 
-import { type Address, formatAddress } from "../channel/mod.ts";
+import { formatTransport, type Transport } from "../channel/mod.ts";
 
 /** The states of `query-migrate` that a peer without post-copy goes through. */
 export type MigrationStatus = "none" | "setup" | "active" | "completed" | "failed" | "cancelled";
@@ -16,7 +16,7 @@ export interface MigrationState {
   started?: number;
   ended?: number;
   /** Where a target waits. */
-  address?: Address;
+  address?: Transport;
   pages?: { readonly normal: number; readonly zero: number };
 }
 
@@ -60,7 +60,7 @@ export function describeState(state: MigrationState): string {
     lines.push(`duplicate: ${state.pages.zero} pages`, `normal: ${state.pages.normal} pages`);
   }
   if (state.address !== undefined && state.status !== "active") {
-    lines.push("socket address: [", `\t${formatAddress(state.address)}`, "]");
+    lines.push("socket address: [", `\t${formatTransport(state.address)}`, "]");
   }
   return lines.length === 0 ? "Migration status: none" : lines.join("\n");
 }

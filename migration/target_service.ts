@@ -1,15 +1,15 @@
 /** The destination: listens, verifies who comes, receives one migration at a time. */
 
 import {
-  type Address,
   ChannelError,
   listen as listenOn,
-  type Listener,
   startTls,
   type TlsChannel,
+  type Transport,
 } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
+import { type Acceptor, commandAcceptor } from "./_acceptor.ts";
 import { WaitingRoom } from "./_waiting.ts";
 import { MigrationError } from "./error.ts";
 import type { MigrationParameters } from "./parameters.ts";
@@ -23,7 +23,7 @@ const ACCEPT_PAUSE = 200;
 
 /** What happens at a target, in order for each peer. */
 export type TargetEvent =
-  | { readonly kind: "listening"; readonly address: Address }
+  | { readonly kind: "listening"; readonly address: Transport }
   /** A source came, and its first bytes are there. */
   | { readonly kind: "active"; readonly peer: string; readonly tls?: TlsChannel }
   /** A peer that brought no migration: nothing of it was acted on. */
@@ -39,7 +39,7 @@ export type TargetEvent =
 
 /** How a target works. */
 export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> {
-  readonly address: Address;
+  readonly address: Transport;
   readonly objects: ObjectRegistry;
   /** Read anew for each peer. */
   readonly parameters: Readonly<MigrationParameters>;
@@ -65,7 +65,14 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
  */
 export async function runTarget(options: TargetOptions): Promise<Reception> {
   refuseOpenDoor(options);
-  await using listener = await listenOn(options.address);
+  const { address } = options;
+  if (address.kind === "exec") {
+    options.signal?.throwIfAborted();
+    await using command = commandAcceptor(address);
+    // There is no second command: its first failure is the last.
+    return await new Target({ ...options, once: true, serve: false }, command).run();
+  }
+  await using listener = await listenOn(address);
   return await new Target(options, listener).run();
 }
 
@@ -76,7 +83,7 @@ class Target {
   readonly #waiting = new WaitingRoom();
   #active = false;
 
-  constructor(readonly options: TargetOptions, readonly listener: Listener) {}
+  constructor(readonly options: TargetOptions, readonly listener: Acceptor) {}
 
   async run(): Promise<Reception> {
     const { signal } = this.options;

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Address, formatAddress } from "../../channel/mod.ts";
+import { formatTransport, type Transport } from "../../channel/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
 import { executeLine, runMonitor } from "../../migration/monitor.ts";
 import { sourceCommands, targetCommands } from "../../migration/monitor_commands.ts";
@@ -12,8 +12,8 @@ function target(fails?: MigrationError) {
   const listened: string[] = [];
   const commands = targetCommands({
     ...subject,
-    incoming(address: Address) {
-      listened.push(formatAddress(address));
+    incoming(address: Transport) {
+      listened.push(formatTransport(address));
       return fails === undefined ? Promise.resolve() : Promise.reject(fails);
     },
   });
@@ -155,7 +155,7 @@ Deno.test("migrate waits, and with -d does not", async () => {
   const commands = sourceCommands({
     ...subject,
     migrate(address, detached) {
-      asked.push([formatAddress(address), detached]);
+      asked.push([formatTransport(address), detached]);
       beginState(subject.state);
       return promise;
     },

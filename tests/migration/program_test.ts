@@ -31,9 +31,9 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["target", "--incoming", "tcp:127.0.0.1:99999"], 2, /99999/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--qmp", "unix:/x"], 2, /^error: --qmp is not supp/],
   [["source", "--qmp", "unix:/x,server=on"], 2, /^error: --qmp is not supported yet$/],
-  [["target", "--incoming", "exec:cat"], 2, /'exec:cat': exec: is not supported/],
+  [["target", "--incoming", "exec:"], 2, /'exec:': it names no command/],
   [["target", "--incoming", "fd:3"], 2, /'fd:3': fd: is not supported/],
-  [["source", "--migrate", "exec:cat", "--guest-ram", "1M"], 2, /exec: is not supported/],
+  [["source", "--migrate", "exec: ", "--guest-ram", "1M"], 2, /it names no command/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /does not take 'vc'/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--idle-timeout", "0"], 2, /whole number/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-creds", "x"], 1, /id 'x'/],
@@ -298,4 +298,35 @@ Deno.test("migration source says what the destination must be where TLS does not
   assertEquals(sent.code, 1);
   assertMatch(sent.stderr, /^error: the peer closed the connection .*\nhint: /m);
   await secured.says(/^error: \S+: TLS handshake failed: .*\nhint: the source must migrate with/m);
+});
+
+Deno.test("migration source and target go over commands", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest.mig`;
+  const stream = joined(records());
+  Deno.writeFileSync(file, stream);
+  const migrate = ["migration", "source", "--in", file, "--migrate"];
+  const shut = "printf '\\000\\001\\000\\004\\000\\000\\000\\000'";
+  const take = `exec:head -c ${stream.length} >${temp.path}/copy; ${shut}`;
+  const kept = await virtcreds([...migrate, take]);
+  assertEquals(kept.code, 0, kept.stderr);
+  assertMatch(kept.stderr, /^completed: .*, plain, peer not verified, acknowledged by /m);
+  assertEquals(Deno.readFileSync(`${temp.path}/copy`), stream);
+
+  for (const command of [`exit 5`, `${take.slice(5)}; exit 5`]) {
+    const failed = await virtcreds([...migrate, `exec:${command}`]);
+    assertEquals(failed.code, 1, failed.stderr);
+    assertMatch(failed.stderr, /^error: .*ended with exit code 5\nhint: /m);
+  }
+
+  const incoming = ["migration", "target", "--out", `${temp.path}/got`, "--incoming"];
+  const got = await virtcreds([...incoming, `exec:cat ${file}`]);
+  assertEquals(got.code, 0, got.stderr);
+  assertEquals(Deno.readFileSync(`${temp.path}/got`), stream);
+  const cut = await virtcreds([...incoming, `exec:head -c 100 ${file}`]);
+  assertEquals(cut.code, 1, cut.stderr);
+  assertMatch(cut.stderr, /^error: the stream is not complete: it ends at byte 100,/m);
+  const gone = await virtcreds([...incoming, "exec:exit 3"]);
+  assertEquals(gone.code, 1, gone.stderr);
+  assertMatch(gone.stderr, /^error: .*exec:exit 3 ended with exit code 3\nhint: /m);
 });
