@@ -24,8 +24,6 @@ export interface SendOptions {
    * absent, the way in which the peer ended has told that already.
    */
   readonly wasReset?: () => Promise<boolean>;
-  /** ms that a peer without a way back may take to end by itself before we do; 2 s by default. */
-  readonly settle?: number;
   /** Called for each chunk, with the bytes so far. */
   readonly onProgress?: (bytes: number, total: number) => void;
 }
@@ -126,7 +124,7 @@ class Sender {
       if (end.kind === "shut" && end.value === 0) return "shut";
       throw this.#left(end);
     }
-    let end = await settled(this.#peer, this.options.settle ?? SETTLE);
+    let end = await settled(this.#peer, SETTLE);
     if (end === undefined) {
       // What only copies bytes ends when we do; what still loads takes no harm.
       await this.channel.closeWrite();

@@ -45,7 +45,7 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   if (address.kind === "exec") {
     signal?.throwIfAborted();
     await using command = startCommand(address);
-    const sending = await sendOver(command, creds, { ...options, settle: 0 });
+    const sending = await sendOver(command, creds, options);
     // What it still does with the bytes, into a file or over a link, belongs to the migration.
     const code = await unlessAborted(command.exit, signal);
     if (code !== 0) throw commandFailed(command.peer, code);
