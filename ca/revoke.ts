@@ -1,7 +1,8 @@
 /** Certificates revoked, and the CRL that says so brought to every host's directory. */
 
-import { type Clock, systemClock, writeFileAtomic } from "../base/mod.ts";
+import { type Clock, createFile, syncDirectory, syncFile, systemClock } from "../base/mod.ts";
 import type { Engine } from "../engine/mod.ts";
+import { syncFileSystem } from "../os/mod.ts";
 import { changePki } from "./change.ts";
 import type { RevokedEntry } from "./crl.ts";
 import { type CrlChange, signCrlOf } from "./crl_file.ts";
@@ -14,10 +15,13 @@ import type { LockOptions } from "./lock.ts";
 import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
+  ensureDirectory,
   isOwnDirectory,
   isThere,
   type PkiPaths,
   pkiPaths,
+  removeAll,
+  rename,
 } from "./pki.ts";
 import { readRevoked, type ReasonName, REASONS } from "./revoked.ts";
 import { checkDays } from "./validity.ts";
@@ -137,14 +141,31 @@ async function makeCrl(
     now,
     change,
   );
-  // The authority's first: whatever dies after it, the next CRL has all that this one has.
-  writeFileAtomic(paths.caCrl, pem, 0o644);
-  const hosts = heldHosts(paths).filter((host) => writeToHost(`${paths.hosts}/${host}`, pem));
+  const hosts = await replaceCrls(paths, pem);
   return { file: paths.caCrl, number, thisUpdate, nextUpdate, count: entries.length, hosts };
 }
 
-function writeToHost(dir: string, pem: string): boolean {
-  if (!isOwnDirectory(dir) || !isThere(`${dir}/${CA_CERTIFICATE_FILE}`)) return false;
-  writeFileAtomic(`${dir}/${CA_CRL_FILE}`, pem, 0o644);
-  return true;
+/**
+ * Puts a CRL in its places, made in the staging directory, so that a crash leaves no half of one
+ * nor a stray file beside a host's. The authority's own comes first: whatever dies after it, the
+ * next CRL has all that this one has.
+ *
+ * @returns The hosts that got it.
+ */
+async function replaceCrls(paths: PkiPaths, pem: string): Promise<string[]> {
+  const hosts = heldHosts(paths).filter((host) => {
+    const dir = `${paths.hosts}/${host}`;
+    return isOwnDirectory(dir) && isThere(`${dir}/${CA_CERTIFICATE_FILE}`);
+  });
+  const places = [paths.root, ...hosts.map((host) => `${paths.hosts}/${host}`)];
+  const staged = (i: number) => `${paths.staging}/crl-${i}`;
+  ensureDirectory(paths.staging);
+  for (const i of places.keys()) createFile(staged(i), pem, 0o644, false);
+  if (!await syncFileSystem(paths.staging)) { for (const i of places.keys()) syncFile(staged(i)); }
+  for (const [i, place] of places.entries()) {
+    rename(staged(i), `${place}/${CA_CRL_FILE}`);
+    syncDirectory(place);
+  }
+  removeAll(paths.staging);
+  return hosts;
 }

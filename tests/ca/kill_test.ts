@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { changePki } from "../../ca/change.ts";
+import { publishCrl, renewHosts, revokeCertificates } from "../../ca/mod.ts";
 import { isThere, pkiPaths } from "../../ca/pki.ts";
+import { readRevoked } from "../../ca/revoked.ts";
 import { chooseEngine } from "../../engine/mod.ts";
 import { PROJECT } from "../support/command.ts";
 import { assertWholeSet } from "../support/credential_set.ts";
@@ -8,8 +10,8 @@ import { makePki } from "../support/pki.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
-/** Starts issuing in another process and kills it at a random instant after its first set. */
-async function killIssuing(dir: string, first: number, permissions: readonly string[]) {
+/** Starts a loop in another process and kills it at a random instant after its first round. */
+async function killLoop(loop: string, args: readonly string[], permissions: readonly string[]) {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -19,9 +21,8 @@ async function killIssuing(dir: string, first: number, permissions: readonly str
       "--allow-env",
       ...permissions,
       `--config=${PROJECT}/deno.json`,
-      `${PROJECT}/tests/ca/_issue_loop.ts`,
-      dir,
-      String(first),
+      `${PROJECT}/tests/ca/${loop}`,
+      ...args,
     ],
     stdin: "null",
     stdout: "piped",
@@ -50,7 +51,7 @@ for (const mode of ["with renameat2", "without FFI"] as const) {
     const count = soakCount(200);
     let unfinished = 0;
     for (let i = 0; i < count; i++) {
-      await killIssuing(pki.dir, i, ffi ? ["--allow-ffi"] : []);
+      await killLoop("_issue_loop.ts", [pki.dir, String(i)], ffi ? ["--allow-ffi"] : []);
       // Without the exchange there is a moment in which only the journal knows the set.
       if (ffi) assertWholeSet(pki.host("a"));
       if (ffi) assertWholeSet(pki.host("b"));
@@ -64,3 +65,42 @@ for (const mode of ["with renameat2", "without FFI"] as const) {
     soakRow(`kill -9 while issuing, ${mode}`, count, `${unfinished} in the middle, none torn`);
   });
 }
+
+Deno.test("renewing, revoking and CRLs killed at any instant leave whole sets and lists that only grow", async () => {
+  using temp = temporaryDirectory();
+  const engine = await chooseEngine("platform");
+  const { dir } = await makePki(`${temp.path}/pki`, {
+    hosts: [{ name: "a" }, { name: "b" }, { name: "gone" }],
+    engine,
+  });
+  const paths = pkiPaths(dir);
+  await revokeCertificates(["gone"], "superseded", { dir, engine });
+  const count = soakCount(200);
+  let last = readRevoked(paths).number;
+  let unfinished = 0;
+  for (let i = 0; i < count; i++) {
+    await killLoop("_life_loop.ts", [dir], ["--allow-ffi"]);
+    const { number, entries } = readRevoked(paths);
+    assert(number > last, `CRL ${number} after ${last}`);
+    assertEquals(entries.size, 2);
+    last = number;
+    for (const host of ["a", "b", "gone"]) assertWholeSet(`${dir}/hosts/${host}`);
+    if (isThere(paths.journal) || isThere(paths.staging)) unfinished++;
+    // The next command finishes what was begun, and all fit each other.
+    const crl = await publishCrl({ dir, engine });
+    last = crl.number;
+    assertEquals(isThere(paths.journal) || isThere(paths.staging), false);
+    const renewed = await renewHosts({ dir, engine, selection: { kind: "all" } });
+    assertEquals(renewed.outcomes.map((one) => [one.host, one.ok]), [["a", true], ["b", true]]);
+    for (const host of ["a", "b"]) {
+      for (const file of ["ca-cert.pem", "ca-crl.pem"]) {
+        const text = Deno.readTextFileSync(`${dir}/hosts/${host}/${file}`);
+        assertEquals(text, Deno.readTextFileSync(`${dir}/${file}`));
+      }
+    }
+    const strays = [...Deno.readDirSync(dir)].map((entry) => entry.name)
+      .filter((name) => name.startsWith("ca-") && name.endsWith(".tmp"));
+    assertEquals(strays, []);
+  }
+  soakRow("kill -9 while renewing and revoking", count, `${unfinished} in the middle, none torn`);
+});
