@@ -84,6 +84,13 @@ export async function openTokenKey(
   pin: string | undefined,
   file: string,
 ): Promise<SigningKey> {
+  if ("name" in engine && engine.name === "platform") {
+    throw new CaError("CA_KEY", {
+      file,
+      cause: "it is in a token, and the platform engine reaches none",
+      hint: "use GnuTLS, which every machine with QEMU has: --engine gnutls",
+    });
+  }
   try {
     return await engine.importKey(uri, pin);
   } catch (error) {

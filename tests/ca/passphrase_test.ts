@@ -82,5 +82,8 @@ Deno.test("initAuthority() refuses the URI of a token's key that is none or has 
   const key = "pkcs11:token=there-is-none;object=x;type=private";
   const none = await assertRejects(() => initAuthority({ dir, engine, key }), CaError);
   assertEquals(none.code, "CA_KEY");
+  const platform = await chooseEngine("platform");
+  const unable = await assertRejects(() => initAuthority({ dir, engine: platform, key }), CaError);
+  assertEquals(unable.facts.cause, "it is in a token, and the platform engine reaches none");
   assertThrows(() => Deno.statSync(dir), Deno.errors.NotFound);
 });

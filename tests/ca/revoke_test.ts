@@ -146,3 +146,19 @@ Deno.test("publishCrl() leaves the list of another issuer in the file", async ()
     ["CN=Other", 2],
   ]);
 });
+
+for (const place of ["hosts/b", "issued", "hosts"]) {
+  Deno.test(`revokeCertificates() follows no symbolic link planted as ${place}`, async () => {
+    using temp = temporaryDirectory();
+    const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }, { name: "b" }] });
+    Deno.renameSync(`${dir}/${place}`, `${temp.path}/away`);
+    Deno.symlinkSync(`${temp.path}/away`, `${dir}/${place}`);
+    const before = read(`${dir}/ca-crl.pem`);
+    const error = await assertRejects(
+      () => revokeCertificates(["a"], "unspecified", { dir, engine }),
+      CaError,
+    );
+    assertEquals([error.code, error.facts.file], ["NOT_A_DIRECTORY", `${dir}/${place}`]);
+    assertEquals(read(`${dir}/ca-crl.pem`), before);
+  });
+}
