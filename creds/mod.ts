@@ -12,6 +12,7 @@ export {
 export { parseCrl, type RevocationList } from "./crl.ts";
 export { type Attribute, dnText, type Name } from "./dn.ts";
 export * from "./error.ts";
+export { explain, type Page, PAGES } from "./explain.ts";
 export * from "./finding.ts";
 export {
   type AlternativeNames,

@@ -1,0 +1,51 @@
+/** What the codes of this toolkit and the texts of QEMU, GnuTLS and libvirt mean. */
+
+import { quote } from "./_mend.ts";
+import type { Page } from "./_page.ts";
+import { CERTIFICATE_PAGES } from "./_pages_certificates.ts";
+import { FILE_PAGES } from "./_pages_files.ts";
+import { SESSION_PAGES } from "./_pages_session.ts";
+
+export type { Page } from "./_page.ts";
+
+/** All pages; of those that fit a text the first is the most telling. */
+export const PAGES: readonly Page[] = [...CERTIFICATE_PAGES, ...FILE_PAGES, ...SESSION_PAGES];
+
+/** Longest text in characters that is looked at; a message is on one line. */
+const LONGEST = 4096;
+
+/**
+ * Explains a code, or a text that a program printed, in which files and names may stand.
+ *
+ * @example A line of a log
+ * ```ts
+ * import { explain } from "@virtcreds/virtcreds/creds";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const page = explain("qemu: Certificate does not match the hostname 192.0.2.1");
+ * assertEquals(page?.code, "PEER_HOSTNAME");
+ * assertEquals(explain("all is well"), undefined);
+ * ```
+ *
+ * @returns The page with the directory and the file of the text in its commands, if there is one.
+ */
+export function explain(text: string): Page | undefined {
+  const wanted = text.trim().slice(0, LONGEST);
+  const byCode = PAGES.find(({ code }) => code === wanted.toUpperCase());
+  if (byCode !== undefined) return byCode;
+  const found = PAGES.find(({ says }) => says.some((pattern) => pattern.test(wanted)));
+  return found && fillIn(found, wanted);
+}
+
+/** Puts the places that a text names into the commands. */
+function fillIn(page: Page, text: string): Page {
+  const place = /((?:\/|\.{0,2}\/|[\w.-]+\/)[^\s'":&]*)\/([\w.-]+\.pem)/.exec(text);
+  if (place === null) return page;
+  const [, dir, name] = place;
+  const host = /(?:^|\/)hosts\/([^/]+)$/.exec(dir!)?.[1];
+  const fill = (command: string) =>
+    command.replaceAll(/\bFILE\b/g, () => quote(`${dir}/${name}`))
+      .replaceAll(/\bDIR\b/g, () => quote(dir!))
+      .replaceAll(/\bHOST\b/g, () => host === undefined ? "HOST" : quote(host));
+  return { ...page, confirm: fill(page.confirm), mend: fill(page.mend) };
+}
