@@ -50,7 +50,8 @@ export const FILE_PAGES: readonly Page[] = [
   page(
     "CERT_DAMAGED",
     [
-      /Unable to import (server|client) certificate/,
+      /Unable to import server certificate/,
+      /Unable to import client certificate/,
       /Unable to import certificate .*(server|client)-cert/,
     ],
     "the file holds no certificate in PEM: it is empty, cut, DER, or another file",
