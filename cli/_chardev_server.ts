@@ -22,7 +22,11 @@ export const chardevServer: Command = {
   ],
   flags: [
     ...CHARDEV_FLAGS,
-    { name: "serve", help: "go on after a client has left, until standard input ends" },
+    {
+      name: "serve",
+      help:
+        "go on when a client leaves; a signal ends it, or standard input that ends while one is on",
+    },
   ],
   notes:
     `It listens at once whatever wait= says: that is for a guest that starts before or after its client.
