@@ -11,6 +11,9 @@ const PAGES = [
   ...[...walkSync(join(PROJECT, "docs"), { exts: [".md"] })].map((e) => relative(PROJECT, e.path)),
 ].sort();
 
+const PREAMBLE = `exec 2>&1
+trap 'set +e; trap "" TERM; kill $(cat *.pid 2>/dev/null) 2>/dev/null; kill -TERM -$$; true' EXIT`;
+
 /** What a clone would not have. */
 const NOT_CLONED = new Set([".git", "pki", "virtcreds", "cov"]);
 
@@ -39,13 +42,10 @@ for (const page of PAGES) {
     for (const block of blocks) {
       for (const { command, expected } of steps(block)) {
         await t.step(`${page}:${block.line} ${command.trim().split("\n")[0]}`, async () => {
+          // A session of its own, so that nothing that a block started outlives it.
           const { code, stdout } = await run(
-            "bash",
-            [
-              "-eu",
-              "-c",
-              `exec 2>&1\ntrap 'set +e; kill $(jobs -p) $(cat *.pid 2>/dev/null) 2>/dev/null; true' EXIT\n${command}`,
-            ],
+            "setsid",
+            ["--wait", "bash", "-eu", "-c", `${PREAMBLE}\n${command}`],
             {
               cwd: clone,
               env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, TMPDIR: scratch.path },
