@@ -20,14 +20,6 @@ declare module "@std/cli" {
   export function parseArgs(args: readonly string[], options?: ParseOptions): ParsedArgs;
 }
 
-declare module "@std/csv" {
-  /** Without `columns` or `skipFirstRow` each record is a list of its fields. */
-  export function parse(
-    text: string,
-    options?: { readonly separator?: string; readonly trimLeadingSpace?: boolean },
-  ): string[][];
-}
-
 declare module "@std/yaml" {
   export function parse(text: string): unknown;
 }
