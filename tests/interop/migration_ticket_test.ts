@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { formatAddress } from "../../channel/mod.ts";
+import { formatTransport } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine, type EngineName } from "../../engine/mod.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
@@ -56,7 +56,7 @@ for (const [name, returnPath, full] of WAYS) {
       const [first] = events;
       assert(first?.kind === "listening");
       for (let i = 1; i <= count; i++) {
-        await qemu.qmp.execute("migrate", { uri: formatAddress(first.address) });
+        await qemu.qmp.execute("migrate", { uri: formatTransport(first.address) });
         const end = await migrationEnd(qemu.qmp);
         assertEquals(end.status, "completed", `${i}: ${end["error-desc"]}`);
         while (ends().length < i) await changed.promise;
