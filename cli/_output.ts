@@ -37,6 +37,13 @@ export function reportError(error: unknown): number {
     return 1;
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (/No space left on device|Disk quota exceeded/.test(message)) {
+    say(
+      `error: cannot write: ${message.replace(/ \(os error.*$/s, "").toLowerCase()}`,
+      "make room: df shows where there is none",
+    );
+    return 1;
+  }
   say(
     `error: internal: ${message}`,
     "this is a defect; VIRTCREDS_DEBUG=1 prints what a report needs",

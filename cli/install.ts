@@ -17,6 +17,7 @@ const INSTALL: Command = {
   flags: [{ name: "out", value: "FILE", default: "virtcreds", help: "the file to make" }],
   async run(input) {
     const out = input.get("out")!;
+    refuseForeign(out);
     const bundle = Deno.makeTempFileSync({ prefix: "virtcreds-", suffix: ".js" });
     try {
       const { success, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -40,6 +41,30 @@ const INSTALL: Command = {
     return 0;
   },
 };
+
+/** Only an earlier bundle is replaced: a device, a link or somebody's file stays what it is. */
+function refuseForeign(out: string): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.lstatSync(out);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw fileError(error, out, "write");
+  }
+  const start = info.isFile ? readStart(out) : "";
+  if (start === SHEBANG) return;
+  throw new BaseError("FILE_EXISTS", {
+    file: out,
+    hint: "name a file that is not there, or one that this command made: --out FILE",
+  });
+}
+
+function readStart(file: string): string {
+  using handle = Deno.openSync(file);
+  const bytes = new Uint8Array(SHEBANG.length);
+  const count = handle.readSync(bytes) ?? 0;
+  return new TextDecoder().decode(bytes.subarray(0, count));
+}
 
 function replaceExecutable(out: string, text: string): void {
   const temporary = `${out}.${crypto.randomUUID().slice(0, 8)}.tmp`;
