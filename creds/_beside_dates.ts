@@ -2,7 +2,7 @@
 
 import type { CredentialFile } from "./_files.ts";
 import type { Beside } from "./_look.ts";
-import { type MendContext, quote, reissue } from "./_mend.ts";
+import { type MendContext, publishCrl, quote, reissue, renew } from "./_mend.ts";
 import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
@@ -13,7 +13,7 @@ import { sameBytes } from "./signature.ts";
 export function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
   const { inspection: { identity, caCert, caCrl, anchors, crls }, mending } = beside;
   if (leaf !== undefined) {
-    yield* soon(beside, "CERT_EXPIRES_SOON", identity.cert, leaf.notAfter, "it", reissue(mending));
+    yield* soon(beside, "CERT_EXPIRES_SOON", identity.cert, leaf.notAfter, "it", renew(mending));
   }
   for (const authority of anchors?.ok ? anchors.value : []) {
     const mend = "deno task ca init --dir pki-new; have hosts trust both before the old one ends";
@@ -23,7 +23,7 @@ export function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
   for (const { nextUpdate } of crls?.ok ? crls.value : []) {
     if (nextUpdate === undefined) continue;
     if (nextUpdate < beside.chain.now) yield crlExpired(caCrl, nextUpdate, mending);
-    yield* soon(beside, "CRL_EXPIRES_SOON", caCrl, nextUpdate, "the list", reissue(mending));
+    yield* soon(beside, "CRL_EXPIRES_SOON", caCrl, nextUpdate, "the list", publishCrl(mending));
   }
 }
 
@@ -48,7 +48,7 @@ function crlExpired(file: CredentialFile, end: Date, mending: MendContext): Find
     file: file.path,
     message: "",
     cause: `its successor was due on ${day(end)}; QEMU goes on with it and misses revocations`,
-    mend: reissue(mending),
+    mend: publishCrl(mending),
   };
 }
 
@@ -57,8 +57,8 @@ export function* revocation(
   { inspection, mending }: Beside,
   leaf?: Certificate,
 ): Iterable<Finding> {
-  const { crls, identity, endpoint } = inspection;
-  const since = leaf && revokedSince(leaf, crls?.ok ? crls.value : []);
+  const { revocations, identity, endpoint } = inspection;
+  const since = leaf && revokedSince(leaf, revocations);
   if (since === undefined) return;
   yield {
     code: "CERT_REVOKED",

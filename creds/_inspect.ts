@@ -36,7 +36,10 @@ export interface Inspection {
   readonly authorities: Read<Certificate[]> | undefined;
   /** All authorities: the trust anchors of sessions. */
   readonly anchors: Read<Certificate[]> | undefined;
+  /** Server only. */
   readonly crls: Read<RevocationList[]> | undefined;
+  /** The lists that lie in the directory: a client reads none, but its peers do. */
+  readonly revocations: readonly RevocationList[];
   /** QEMU's words of why there is no passphrase although one was asked for. */
   readonly passwordFault?: string;
 }
@@ -64,10 +67,12 @@ export async function inspect(
 ): Promise<Inspection> {
   const isServer = endpoint === "server";
   const caCert = find(FILE.caCert);
-  const caCrl = isServer ? find(FILE.caCrl) : undefined;
+  const listFile = find(FILE.caCrl);
+  const caCrl = isServer ? listFile : undefined;
   const ca = textOf(caCert);
   const anchors = ca === undefined ? undefined : readAuthorities(ca);
-  const crl = caCrl && textOf(caCrl);
+  const crl = textOf(listFile);
+  const lists = crl === undefined ? undefined : readLists(crl);
   const numbered: Identity[] = [];
   for (let number = 0; number < MAX_NUMBERED; number++) {
     const identity = await readIdentity(find, endpoint, options, number);
@@ -84,7 +89,8 @@ export async function inspect(
     numbered,
     anchors,
     authorities: ca === undefined ? undefined : firstAuthorities(ca, anchors),
-    crls: crl === undefined ? undefined : readLists(crl),
+    crls: isServer ? lists : undefined,
+    revocations: lists?.ok ? lists.value : [],
     ...(options.passwordFault === undefined ? {} : { passwordFault: options.passwordFault }),
   };
 }

@@ -4,6 +4,8 @@ import type { Endpoint } from "../engine/mod.ts";
 import type { Certificate } from "./certificate.ts";
 import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
+import { certificateNames } from "./hostname.ts";
+import { parseIpAddress } from "./ip.ts";
 
 /** What a command is made for. */
 export interface MendContext {
@@ -13,10 +15,28 @@ export interface MendContext {
   readonly leaf: Certificate | undefined;
 }
 
-/** Issues the directory's certificates anew. */
+/** Issues the directory's certificates anew, for all the names that they have. */
 export function reissue(context: MendContext): string {
-  const { host, pki } = placeOf(context);
-  return `deno task ca issue ${quote(host)}${pki === undefined ? "" : ` --dir ${quote(pki)}`}`;
+  const { host } = placeOf(context);
+  const flags = (context.leaf === undefined ? [] : certificateNames(context.leaf))
+    .filter((name) => name !== host)
+    .map((name) => ` --${parseIpAddress(name) === undefined ? "dns" : "ip"} ${quote(name)}`);
+  return `deno task ca issue ${quote(host)}${pkiFlag(context)}${flags.join("")}`;
+}
+
+/** Issues them again as they are, for another span of time. */
+export function renew(context: MendContext): string {
+  return `deno task ca renew ${quote(placeOf(context).host)}${pkiFlag(context)}`;
+}
+
+/** Publishes the authority's list anew, to every host. */
+export function publishCrl(context: MendContext): string {
+  return `deno task ca crl${pkiFlag(context)}`;
+}
+
+function pkiFlag(context: MendContext): string {
+  const { pki } = placeOf(context);
+  return pki === undefined ? "" : ` --dir ${quote(pki)}`;
 }
 
 /** Issues them anew for one more name. */

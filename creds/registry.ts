@@ -161,6 +161,13 @@ export class ObjectRegistry implements Disposable {
     return outcomes;
   }
 
+  /** The ids of the credentials, in the order in which they were made. */
+  tlsCredsIds(): string[] {
+    return [...this.#items].flatMap(([id, { kind }]) =>
+      kind === "secret" || kind === "authz" ? [] : [id]
+    );
+  }
+
   /** The directories that credentials are read from. */
   directories(): string[] {
     return [...new Set(this.#credentials().map(({ dir }) => dir))];

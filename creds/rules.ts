@@ -5,7 +5,7 @@
  */
 
 import type { Endpoint } from "../engine/mod.ts";
-import { copyAuthority, type MendContext, newAuthority, reissue } from "./_mend.ts";
+import { copyAuthority, type MendContext, newAuthority, reissue, renew } from "./_mend.ts";
 import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { type KeyUsage, OID } from "./extensions.ts";
@@ -51,7 +51,7 @@ export const RULES: readonly Rule[] = [
     fails: hasExpired,
     message: ({ endpoint, file }) => `The ${endpoint} certificate ${file} has expired`,
     cause: (subject) => `it ${expiry(subject)}`,
-    mend: ({ mending }) => reissue(mending),
+    mend: ({ mending }) => renew(mending),
   },
   {
     code: "CA_NOT_ACTIVE",

@@ -238,3 +238,35 @@ for (
     assert(hints.length > 0 && hints.every((line) => line.startsWith("hint: ")), stderr);
   });
 }
+
+Deno.test("creds check says that a host is revoked, as both of its roles, and how it keeps its names", async () => {
+  using temp = temporaryDirectory();
+  const dir = `${temp.path}/pki`;
+  await virtcreds(["ca", "init", "--dir", dir]);
+  await virtcreds([
+    "ca",
+    "issue",
+    "vm1",
+    "--dir",
+    dir,
+    "--dns",
+    "vm1.example",
+    "--ip",
+    "192.0.2.7",
+  ]);
+  await virtcreds(["ca", "revoke", "vm1", "--dir", dir]);
+  const args = ["creds", "check", `${dir}/hosts/vm1`, "--qemu", "10.2", "--format", "json"];
+  const { code, stdout } = await virtcreds(args);
+  assertEquals(code, 1);
+  const verdicts = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  for (const { endpoint, ok, findings } of verdicts) {
+    assertEquals(ok, true, "QEMU does not look at its own certificate's revocation");
+    const [finding] = findings;
+    assertEquals(finding.code, "CERT_REVOKED");
+    assertEquals(finding.file, `${dir}/hosts/vm1/${endpoint}-cert.pem`);
+    assertEquals(
+      finding.mend,
+      `deno task ca issue vm1 --dir ${dir} --dns vm1.example --ip 192.0.2.7`,
+    );
+  }
+});
