@@ -43,7 +43,10 @@ export async function readDevice(
         : `leave server= out, or serve: ${typed("chardev server")}`,
     );
   }
-  const objects = await makeObjects(input);
+  const objects = await makeObjects(
+    input,
+    chardev.tlsCreds === undefined ? (id) => `add tls-creds=${id} to --chardev` : undefined,
+  );
   const missing = missingAuthz(chardev, objects);
   if (missing !== undefined) {
     say(`warning: ${missing.message}: every peer will be refused`, ...missing.hints);

@@ -1,8 +1,9 @@
 /** What the commands of migration share: flags and parameters. */
 
+import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationParameters } from "../migration/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
-import { OBJECT_FLAGS } from "./_objects.ts";
+import { makeObjects, OBJECT_FLAGS } from "./_objects.ts";
 
 /** Flags of both programs. */
 export const MIGRATION_FLAGS: readonly Flag[] = [
@@ -52,6 +53,17 @@ export function readParameters(input: Input, room: MigrationRoom): MigrationPara
     if (value !== undefined) room.setParameter(parameters, name, value);
   }
   return parameters;
+}
+
+/**
+ * Makes the objects of the flags. A monitor may still name the credentials; without one, those
+ * that `--tls-creds` does not name stay without use.
+ *
+ * @throws {BaseError} `USAGE` if nothing uses the credentials.
+ */
+export async function makeMigrationObjects(input: Input): Promise<ObjectRegistry> {
+  const isNamed = input.get("tls-creds") !== undefined || input.get("monitor") !== undefined;
+  return await makeObjects(input, isNamed ? undefined : (id) => `add --tls-creds ${id}`);
 }
 
 /** The room, loaded when a command runs. */

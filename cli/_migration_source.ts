@@ -8,13 +8,14 @@ import { typed } from "./_help.ts";
 import { say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
+  makeMigrationObjects,
   messageOf,
   MIGRATION_FLAGS,
   type MigrationRoom,
   readParameters,
   refuseQmp,
 } from "./_migration.ts";
-import { makeObjects, serveObjects } from "./_objects.ts";
+import { serveObjects } from "./_objects.ts";
 
 const NOTES =
   `--in sends what a target kept; it is verified first. --guest-ram sends a built-in guest,
@@ -59,7 +60,7 @@ export const migrationSource: Command = {
     const open = sourceOpener(input);
     const room = await import("../migration/mod.ts");
     const parameters = readParameters(input, room);
-    using objects = await makeObjects(input);
+    using objects = await makeMigrationObjects(input);
     // A monitor may still set what is missing.
     if (!monitored) room.sourceCredentials(parameters, objects);
     return await serveObjects(input, objects, async (signal) => {

@@ -8,13 +8,14 @@ import { typed } from "./_help.ts";
 import { type ProgressLine, say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
+  makeMigrationObjects,
   messageOf,
   MIGRATION_FLAGS,
   type MigrationRoom,
   readParameters,
   refuseQmp,
 } from "./_migration.ts";
-import { makeObjects, serveObjects } from "./_objects.ts";
+import { serveObjects } from "./_objects.ts";
 
 const NOTES = `A source that is refused and a stream that breaks are named with the cause, and it
 listens on; --once ends it with 1 then. It ends with 0 after one complete migration, --serve keeps
@@ -62,7 +63,7 @@ export const migrationTarget: Command = {
     const { parseTransport, formatTransport } = await import("../channel/mod.ts");
     const address = incoming === "defer" ? undefined : parseTransport(incoming);
     const room = await import("../migration/mod.ts");
-    using objects = await makeObjects(input);
+    using objects = await makeMigrationObjects(input);
     const target = makeTarget(input, room, objects, formatTransport);
     using _ = target.progress;
     await checkEarly(target, monitored);

@@ -1,7 +1,7 @@
 /** The objects of a program: `--object`, the engine that they work with, and their renewal. */
 
 import type { ObjectRegistry } from "../creds/mod.ts";
-import type { Flag, Input } from "./_command.ts";
+import { type Flag, type Input, usage } from "./_command.ts";
 import { untilSignal } from "./_console.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { reloadObjects } from "./_reload.ts";
@@ -21,13 +21,29 @@ export const OBJECT_FLAGS: readonly Flag[] = [
   ENGINE_FLAG,
 ];
 
-/** Makes the objects of the flags, in their order; the caller disposes of them. */
-export async function makeObjects(input: Input): Promise<ObjectRegistry> {
+/**
+ * Makes the objects of the flags, in their order; the caller disposes of them.
+ *
+ * @param howToUse Says how to name credentials, where nothing names any: whoever makes them does
+ * not mean a plain channel.
+ * @throws {BaseError} `USAGE` if there are credentials then.
+ */
+export async function makeObjects(
+  input: Input,
+  howToUse?: (id: string) => string,
+): Promise<ObjectRegistry> {
   const { ObjectRegistry } = await import("../creds/mod.ts");
   const engine = await engineFor(input);
   const objects = new ObjectRegistry({ engine });
   try {
     for (const object of input.all("object")) await objects.add(object);
+    const [id] = objects.tlsCredsIds();
+    if (howToUse !== undefined && id !== undefined) {
+      throw usage(`nothing uses the credentials '${id}': the channel would be plain`, [
+        howToUse(id),
+        "or leave their --object out, for a plain channel",
+      ]);
+    }
     return objects;
   } catch (error) {
     objects[Symbol.dispose]();

@@ -213,6 +213,17 @@ Deno.test("chardev commands answer wrong input with one error and a hint", async
       /^error: /,
     ],
     [
+      [
+        "server",
+        "--object",
+        "tls-creds-anon,id=t0,endpoint=server",
+        "--chardev",
+        `${tcp},server=on`,
+      ],
+      2,
+      /^error: nothing uses the credentials 't0': the channel would be plain$/,
+    ],
+    [
       ["client", ...object(`${folder.path}/none`, "client"), "--chardev", `${tcp},tls-creds=tls0`],
       1,
       /^error: Unable to access credentials .*none\/ca-cert\.pem: No such file or directory$/,

@@ -50,6 +50,16 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     2,
     /nonsense/,
   ],
+  [
+    ["target", "--incoming", "tcp:127.0.0.1:0", "--object", "tls-creds-anon,id=t0,endpoint=server"],
+    2,
+    /^error: nothing uses the credentials 't0': the channel would be plain$/,
+  ],
+  [
+    ["source", "--migrate=tcp:127.0.0.1:1", "--guest-ram=1M", "--object=tls-creds-anon,id=t0"],
+    2,
+    /^error: nothing uses the credentials 't0': the channel would be plain$/,
+  ],
   [["source"], 2, /missing --migrate/],
   [["source", "--migrate", "tcp:127.0.0.1:abc", "--guest-ram", "1M"], 2, /Servname not supp/],
   [["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "4X"], 2, /'4X' is not a size/],
