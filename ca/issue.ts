@@ -153,7 +153,8 @@ export async function issueEach(
   for (let start = 0; start < requests.length; start += BATCH) {
     await changePki(paths, context, async (change) => {
       const { engine, passphrase } = context;
-      using issuer = await openIssuer(paths, { engine, now, passphrase });
+      const crlCompared = start > 0;
+      using issuer = await openIssuer(paths, { engine, now, passphrase, crlCompared });
       for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
       for (const request of requests.slice(start, start + BATCH)) {
         context.signal?.throwIfAborted();

@@ -19,6 +19,7 @@ import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
 import { type Constraints, constraintsOf } from "./constraints.ts";
 import { crlNumberAt, signCrl } from "./crl.ts";
+import { refuseLostCrl } from "./crl_copies.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
 import { LONGEST_ATTRIBUTE } from "./name.ts";
@@ -58,10 +59,13 @@ export interface OpenOptions {
   readonly passphrase?: string | undefined;
   /** Whether its certificate may have expired. */
   readonly evenExpired?: boolean;
+  /** Whether its CRL was compared with those of the hosts before. */
+  readonly crlCompared?: boolean;
 }
 
 /**
- * Opens the authority of a directory; the caller holds its lock, as a missing CRL is made.
+ * Opens the authority of a directory; the caller holds its lock, as a CRL is made where neither it
+ * nor a host has one.
  *
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CA_KEY`, `CA_EXPIRED`, `CA_NOT_ACTIVE`, `CRL`.
  */
@@ -80,6 +84,8 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
     }
     checkAuthority(paths, certificate, now, options.evenExpired ?? false);
     const identity = identify(certificate);
+    const crls = isThere(paths.caCrl) ? readCrls(paths, engine, certificates) : undefined;
+    if (crls === undefined || !options.crlCompared) refuseLostCrl(paths, certificate, engine);
     return {
       ...identity,
       commonName: commonName(certificate),
@@ -88,9 +94,7 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
       certificate,
       certificates,
       certificatePem: bundlePem(certificates),
-      crlPem: isThere(paths.caCrl)
-        ? readCrls(paths, engine, certificates)
-        : await makeCrl(paths, identity, key, now),
+      crlPem: crls ?? await makeCrl(paths, identity, key, now),
       [Symbol.dispose]: () => key[Symbol.dispose](),
     };
   } catch (error) {

@@ -11,7 +11,7 @@ import {
   readTime,
   Tag,
 } from "../base/mod.ts";
-import { parseCrl } from "../creds/mod.ts";
+import { parseCrl, type RevocationList } from "../creds/mod.ts";
 import type { RevokedEntry } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { isThere, type PkiPaths } from "./pki.ts";
@@ -61,8 +61,7 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
       const crl = parseCrl(block.der);
       if (issuer !== undefined && crl.issuer.raw.toHex() !== issuer.toHex()) continue;
       nextUpdate ??= crl.nextUpdate;
-      const extension = crl.extensions.find((one) => one.oid === CRL_NUMBER);
-      if (extension !== undefined) number = maximum(number, readNumber(extension.value));
+      number = maximum(number, crlNumberOf(crl));
       for (const entry of entriesOf(crl.tbs).map(readEntry)) {
         entries.set(entry.serial.toHex(), entry);
       }
@@ -76,6 +75,12 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
     }
   }
   return { entries, number, nextUpdate };
+}
+
+/** The CRL number (RFC 5280 5.2.3); zero where it has none. */
+export function crlNumberOf(crl: RevocationList): bigint {
+  const extension = crl.extensions.find((one) => one.oid === CRL_NUMBER);
+  return extension === undefined ? 0n : readNumber(extension.value);
 }
 
 /** The name of an entry's reason. */

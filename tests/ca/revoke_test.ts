@@ -129,6 +129,52 @@ Deno.test("publishCrl() keeps what is revoked over a renewal of the CA; its numb
   for (const [i, one] of numbers.slice(1).entries()) assert(one > numbers[i]!, numbers.join());
 });
 
+for (const loss of ["missing", "older"] as const) {
+  Deno.test(`a CRL that is ${loss} takes no revocation back`, async () => {
+    using temp = temporaryDirectory();
+    const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }, { name: "b" }] });
+    const old = read(`${dir}/ca-crl.pem`);
+    const { crl } = await revokeCertificates(["a"], "superseded", { dir, engine });
+    // One host that the newest did not reach.
+    Deno.writeTextFileSync(`${dir}/hosts/a/ca-crl.pem`, old);
+    if (loss === "missing") Deno.removeSync(`${dir}/ca-crl.pem`);
+    else Deno.writeTextFileSync(`${dir}/ca-crl.pem`, old);
+    const { number } = readRevoked(pkiPaths(dir));
+    for (
+      const work of [
+        () => issueHost({ dir, engine, host: "c" }),
+        () => renewHosts({ dir, engine, selection: { kind: "all" } }),
+        () => renewHosts({ dir, engine, selection: { kind: "due" }, authority: true }),
+        () => publishCrl({ dir, engine }),
+        () => revokeCertificates(["b"], "superseded", { dir, engine }),
+      ]
+    ) {
+      const { code, facts, hints } = await assertRejects(work, CaError);
+      assertEquals([code, facts.file], ["CRL", `${dir}/ca-crl.pem`]);
+      assertEquals(
+        facts.cause,
+        loss === "missing"
+          ? "it is missing, and one made anew would revoke nothing that it has revoked"
+          : `its number ${number} is lower than the ${crl.number} of ${dir}/hosts/b/ca-crl.pem`,
+      );
+      assertEquals(hints, [
+        `put the newest one back: cp ${dir}/hosts/b/ca-crl.pem ${dir}/ca-crl.pem`,
+      ]);
+    }
+    Deno.copyFileSync(`${dir}/hosts/b/ca-crl.pem`, `${dir}/ca-crl.pem`);
+    assertEquals((await publishCrl({ dir, engine })).count, 2);
+  });
+}
+
+Deno.test("publishCrl() makes an empty CRL where hosts have none but another CA's", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }, { name: "b" }] });
+  const other = await makePki(`${temp.path}/other`, { hosts: [] });
+  Deno.copyFileSync(`${other.dir}/ca-crl.pem`, `${dir}/hosts/a/ca-crl.pem`);
+  for (const file of ["ca-crl.pem", "hosts/b/ca-crl.pem"]) Deno.removeSync(`${dir}/${file}`);
+  assertEquals((await publishCrl({ dir, engine })).count, 0);
+});
+
 Deno.test("publishCrl() leaves the list of another issuer in the file", async () => {
   using temp = temporaryDirectory();
   const one = await makePki(`${temp.path}/one`, { hosts: [{ name: "a" }] });
