@@ -4,7 +4,15 @@ import { BaseError, decodePem, readTextLimited, VirtcredsError } from "../base/m
 import { type Certificate, parseCertificate } from "../creds/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
 import { formatIpName, parseHostName, type SubjectName } from "./host_name.ts";
-import { CA_CERTIFICATE_FILE, entryNames, isOwnDirectory, isThere, type PkiPaths } from "./pki.ts";
+import {
+  CA_CERTIFICATE_FILE,
+  entryNames,
+  fileNames,
+  isOwnDirectory,
+  isThere,
+  type PkiPaths,
+  pkiPaths,
+} from "./pki.ts";
 import { type ProfileName, type Role, ROLES } from "./profile.ts";
 import { wholeDays } from "./validity.ts";
 
@@ -29,16 +37,36 @@ export interface HeldSet {
   readonly damage: string | undefined;
 }
 
-/** The hosts that have a directory, sorted; what is no host's is left out. */
+/**
+ * The hosts that have a directory, sorted; what is no host's is left out, plain files too. A
+ * symbolic link is among them, so that it is refused where it would be followed.
+ */
 export function heldHosts(paths: PkiPaths, place: "hosts" | "previous" = "hosts"): string[] {
   if (!isOwnDirectory(paths[place])) return [];
-  return entryNames(paths[place]).filter((name) => {
-    try {
-      return parseHostName(name).text === name;
-    } catch {
-      return false;
-    }
-  });
+  const files = new Set(fileNames(paths[place]));
+  return entryNames(paths[place]).filter((name) => isHostName(name) && !files.has(name));
+}
+
+/**
+ * Plain files that lie among the hosts' directories under a name that a host could have; they are
+ * left out of everything.
+ *
+ * @returns Their paths, sorted.
+ * @throws {CaError} `NOT_A_DIRECTORY`.
+ * @throws {BaseError} `FILE_NOT_READABLE`.
+ */
+export function strayFiles(dir: string): string[] {
+  const { hosts } = pkiPaths(dir);
+  if (!isOwnDirectory(hosts)) return [];
+  return fileNames(hosts).filter(isHostName).map((name) => `${hosts}/${name}`);
+}
+
+function isHostName(name: string): boolean {
+  try {
+    return parseHostName(name).text === name;
+  } catch {
+    return false;
+  }
 }
 
 /** Reads a host's set; `undefined` where it has none. */

@@ -5,6 +5,7 @@
 export { authorityKeyLock, type KeyLock } from "./authority_key.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
 export * from "./fleet.ts";
+export { strayFiles } from "./held.ts";
 export * from "./host_name.ts";
 export * from "./init.ts";
 export * from "./issue.ts";

@@ -143,8 +143,17 @@ export function makeDirectory(path: string): void {
 
 /** The names in a directory, sorted. */
 export function entryNames(path: string): string[] {
+  return entries(path).map((entry) => entry.name).sort();
+}
+
+/** The names of the plain files in a directory, sorted. */
+export function fileNames(path: string): string[] {
+  return entries(path).filter((entry) => entry.isFile).map((entry) => entry.name).sort();
+}
+
+function entries(path: string): Deno.DirEntry[] {
   try {
-    return [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
+    return [...Deno.readDirSync(path)];
   } catch (error) {
     throw fileError(error, path, "read");
   }

@@ -2,6 +2,7 @@
 
 import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
 import type { Flag, Input } from "./_command.ts";
+import { say } from "./_output.ts";
 
 /** The authority's directory. */
 export const DIR_FLAG: Flag = {
@@ -40,4 +41,12 @@ export function untilText(date: Date, days: number): string {
 /** Says why the command stands still. */
 export function sayWaiting(dir: string): () => void {
   return () => console.error(`waiting for another command that changes ${dir}`);
+}
+
+/** Names the files that lie where only directories of hosts should, and are left out. */
+export async function sayStrayFiles(dir: string): Promise<void> {
+  const { strayFiles } = await import("../ca/mod.ts");
+  for (const file of strayFiles(dir)) {
+    say(`warning: ${file} is a file, not a host's directory: it is left out`, "move it away");
+  }
 }

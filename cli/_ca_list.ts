@@ -2,7 +2,7 @@
 
 import { resolve } from "@std/path";
 import type { FleetHost } from "../ca/mod.ts";
-import { DIR_FLAG } from "./_ca_flags.ts";
+import { DIR_FLAG, sayStrayFiles } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { line, say } from "./_output.ts";
 import { csvText, tableText } from "./_table.ts";
@@ -36,6 +36,7 @@ async function run(input: Input): Promise<number> {
   }
   const { daysUntil, readFleet } = await import("../ca/mod.ts");
   const { hosts } = readFleet({ dir: input.get("dir")! });
+  await sayStrayFiles(input.get("dir")!);
   const now = new Date();
   const daysLeft = (host: FleetHost) =>
     host.notAfter === undefined ? "" : String(daysUntil(now, host.notAfter));

@@ -3,7 +3,7 @@
 import { resolve } from "@std/path";
 import { parseDuration } from "../base/mod.ts";
 import type { IssuedHost, RenewedAuthority, RenewSelection } from "../ca/mod.ts";
-import { DIR_FLAG, sayWaiting, untilText } from "./_ca_flags.ts";
+import { DIR_FLAG, sayStrayFiles, sayWaiting, untilText } from "./_ca_flags.ts";
 import { issuedJson, sayHostNotes } from "./_ca_issued.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
@@ -68,6 +68,7 @@ async function run(input: Input): Promise<number> {
     onProgress: (done, total) => (bar ??= progressBar(total)).update(done),
   });
   bar?.[Symbol.dispose]();
+  await sayStrayFiles(dir);
   if (result.authority !== undefined) await printAuthority(result.authority, input);
   let failed = 0;
   let renewed = 0;

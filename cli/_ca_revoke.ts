@@ -1,7 +1,7 @@
 /** `ca revoke` and `ca crl`: certificates that shall be taken by nobody any more. */
 
 import type { CrlOptions, PublishedCrl, ReasonName } from "../ca/mod.ts";
-import { DIR_FLAG, sayWaiting } from "./_ca_flags.ts";
+import { DIR_FLAG, sayStrayFiles, sayWaiting } from "./_ca_flags.ts";
 import type { Command, Flag, Input } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { say } from "./_output.ts";
@@ -78,6 +78,7 @@ async function revoke(input: Input): Promise<number> {
   const { revokeCertificates } = await import("../ca/mod.ts");
   const reason = input.get("reason") as ReasonName;
   const result = await revokeCertificates(input.operands, reason, await optionsFor(input));
+  await sayStrayFiles(input.get("dir")!);
   const rowOf = ({ host, serial }: { readonly host: string; readonly serial: string }) => ({
     host,
     serial,
@@ -98,6 +99,7 @@ async function revoke(input: Input): Promise<number> {
 async function crl(input: Input): Promise<number> {
   const { publishCrl } = await import("../ca/mod.ts");
   const made = await publishCrl(await optionsFor(input));
+  await sayStrayFiles(input.get("dir")!);
   if (input.on("json")) console.log(JSON.stringify(crlJson(made)));
   else printCrl(made);
   return 0;

@@ -2,7 +2,7 @@
 
 import { parseDuration } from "../base/mod.ts";
 import type { Fleet, FleetHost } from "../ca/mod.ts";
-import { DIR_FLAG, untilText } from "./_ca_flags.ts";
+import { DIR_FLAG, sayStrayFiles, untilText } from "./_ca_flags.ts";
 import { hostJson } from "./_ca_list.ts";
 import { countStates, nagiosResult, prometheusText, STATES } from "./_ca_metrics.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -48,6 +48,7 @@ async function run(input: Input): Promise<number> {
   if (input.on("nagios")) return await nagios(input, expiring);
   const { daysUntil, readFleet } = await import("../ca/mod.ts");
   const fleet = readFleet({ dir: input.get("dir")!, expiring });
+  await sayStrayFiles(input.get("dir")!);
   if (input.on("json")) console.log(JSON.stringify(statusJson(fleet)));
   else if (input.on("prometheus")) console.log(prometheusText(fleet));
   else print(fleet, (date) => untilText(date, daysUntil(new Date(), date)));
@@ -65,6 +66,7 @@ async function nagios(input: Input, expiring: number | undefined): Promise<numbe
       readFleet({ dir: input.get("dir")!, expiring }),
       new Date(),
     );
+    await sayStrayFiles(input.get("dir")!);
     console.log(line(text));
     return code;
   } catch (error) {

@@ -97,3 +97,28 @@ Deno.test("ca list and ca status take one form and spans of time that there are"
     assertStringIncludes(stderr, `error: ${error}\nhint: `);
   }
 });
+
+Deno.test("a file among the hosts' directories is named and stops no command of ca", async () => {
+  using temp = temporaryDirectory();
+  const cwd = temp.path;
+  await makePki(`${cwd}/pki`, { hosts: [{ name: "a" }, { name: "b" }] });
+  Deno.writeTextFileSync(`${cwd}/pki/hosts/stray`, "");
+  const warning = "warning: pki/hosts/stray is a file, not a host's directory: it is left out\n";
+  for (
+    const args of [
+      ["list"],
+      ["status"],
+      ["status", "--nagios"],
+      ["revoke", "a"],
+      ["crl"],
+      ["renew", "--all"],
+    ]
+  ) {
+    const { code, stderr } = await virtcreds(["ca", ...args], { cwd });
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, warning);
+  }
+  const renewed = await virtcreds(["ca", "renew", "stray"], { cwd });
+  assertEquals(renewed.code, 1);
+  assertStringIncludes(renewed.stderr, "pki/hosts/stray: it is a file, not a directory");
+});
