@@ -29,23 +29,30 @@ export const migrationInspect: Command = {
         },
       });
       progress.clear();
-      const { summary } = stream;
+      const { summary, trailing } = stream;
       console.log(
         input.on("json")
-          ? JSON.stringify({ file, ...summary })
-          : inspectText(file, summary, describeContent(summary)),
+          ? JSON.stringify({ file, ...summary, trailing })
+          : inspectText(file, stream, describeContent(summary)),
       );
     });
   },
 };
 
-function inspectText(file: string, summary: StreamSummary, content: string): string {
+function inspectText(
+  file: string,
+  { summary, trailing }: { readonly summary: StreamSummary; readonly trailing: number },
+  content: string,
+): string {
   const { pages, blocks, devices } = summary;
   const memory = blocks.reduce((sum, block) => sum + block.usedLength, 0);
   const facts: [string, string][] = [
     ["file", file],
     ["content", content],
     ["bytes", String(summary.bytes)],
+    ...(trailing === 0
+      ? []
+      : [["after the end", `${trailing} bytes, not part of the stream`] as [string, string]]),
     ["page size", String(summary.pageSize)],
     ["return path", summary.returnPath ? "yes" : "no"],
     ...(summary.uuid === undefined ? [] : [["uuid", summary.uuid] as [string, string]]),

@@ -24,6 +24,10 @@ it, it is the host of the URI, and a URI without a host cannot do without it.
 Monitor: migrate_set_parameter tls-creds ID, migrate [-d] URI, migrate_cancel, info migrate, info
 status, help, quit; at the end of its input it waits for the migration that is under way.`;
 
+/** What a destination that does not answer leaves open: its kernel may hold what it never reads. */
+const UNACKNOWLEDGED =
+  "sent: a destination without return path acknowledges nothing, only its log tells";
+
 /** Sends migrations. */
 export const migrationSource: Command = {
   name: "migration source",
@@ -148,8 +152,8 @@ async function migrate(program: Program, address: Transport, signal: AbortSignal
     room.endState(state, "completed");
     const acknowledged = {
       shut: "acknowledged by the destination",
-      closed: "taken by the destination",
-      unknown: "not acknowledged: only the destination's log tells whether it took it",
+      closed: UNACKNOWLEDGED,
+      unknown: UNACKNOWLEDGED,
     }[sending.acknowledged];
     const speed = room.describeSpeed(sending.bytes, sending.elapsed);
     say(

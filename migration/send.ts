@@ -34,8 +34,8 @@ export interface Sending {
   /** ms from the first byte until the peer's answer. */
   readonly elapsed: number;
   /**
-   * What is known of the destination: `shut` it has acknowledged all, `closed` it took all and
-   * ended as one does that has all, `unknown` it did not end in time.
+   * What is known of the destination: `shut` it has acknowledged all, `closed` it ended
+   * as one does that has all, `unknown` it did not end in time. Only `shut` is its own word.
    */
   readonly acknowledged: "shut" | "closed" | "unknown";
 }

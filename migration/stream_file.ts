@@ -22,6 +22,8 @@ export interface StreamSource {
 /** A verified file. */
 export interface StreamFile extends StreamSource, Disposable {
   readonly summary: StreamSummary;
+  /** Bytes of the file behind the end marker; they are not part of the stream. */
+  readonly trailing: number;
 }
 
 /** How a file is opened. */
@@ -55,6 +57,7 @@ export async function openStreamFile(
     const summary = reader.end();
     return {
       summary,
+      trailing: total - summary.bytes,
       length: summary.bytes,
       returnPath: summary.returnPath,
       ...(summary.machine === undefined ? {} : { machine: summary.machine }),
@@ -69,9 +72,12 @@ export async function openStreamFile(
 
 function openRegular(file: string): Deno.FsFile {
   try {
-    const handle = Deno.openSync(file);
-    if (handle.statSync().isFile) return handle;
-    handle.close();
+    // To open a FIFO waits for its writer, and no signal ends that.
+    if (Deno.statSync(file).isFile) {
+      const handle = Deno.openSync(file);
+      if (handle.statSync().isFile) return handle;
+      handle.close();
+    }
   } catch (error) {
     throw fileError(error, file, "read");
   }

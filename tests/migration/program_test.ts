@@ -160,6 +160,23 @@ Deno.test("migration source ends with 1 when its target is killed", async () => 
   assertMatch(source.stderr(), /^hint: .*the target's log$/m);
 });
 
+Deno.test("migration source claims nothing of a destination that reads nothing", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  const [header, , , ...rest] = records();
+  Deno.writeFileSync(file, joined([header!, ...rest]));
+  await using listener = await listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  const { port } = listener.address as { port: number };
+  const args = ["--migrate", `tcp:127.0.0.1:${port}`, "--in", file];
+  await using source = startProgram("source", args);
+  await using _ = await listener.accept();
+  assertEquals(await source.exit, 0, source.stderr());
+  assertMatch(
+    source.stderr(),
+    /^completed: .*, sent: a destination without .* acknowledges nothing/m,
+  );
+});
+
 Deno.test("migration source ends with 130 when it is interrupted", async () => {
   await using target = await startTarget([]);
   await using source = startProgram("source", ["--migrate", target.uri, "--guest-ram", "64G"]);
@@ -243,17 +260,18 @@ Deno.test("migration source ends with its last migration when its monitor's inpu
 
 Deno.test("migration inspect shows a stream as text and as JSON", async () => {
   using temp = temporaryDirectory();
-  Deno.writeFileSync(`${temp.path}/guest`, joined(records()));
+  Deno.writeFileSync(`${temp.path}/guest`, joined([...records(), new Uint8Array(5)]));
   const text = await virtcreds(["migration", "inspect", "guest"], { cwd: temp.path });
   assertEquals([text.code, text.stderr], [0, ""]);
   assertMatch(text.stdout, /^content +pc-i440fx-7\.2, 3 device sections verified$/m);
+  assertMatch(text.stdout, /^after the end 5 bytes, not part of the stream$/m);
   assertMatch(text.stdout, /^pages +3 whole, 3 zero, 1 delta, 1 compressed$/m);
   assertMatch(text.stdout, /^pc\.ram +65536$/m);
   assertMatch(text.stdout, /^cpu +0 +12 +\d+ +17$/m);
   const json = await virtcreds(["migration", "inspect", "guest", "--json"], { cwd: temp.path });
   const summary = JSON.parse(json.stdout);
   assertEquals(summary.machine, "pc-i440fx-7.2");
-  assertEquals(summary.devices.length, 3);
+  assertEquals([summary.devices.length, summary.trailing], [3, 5]);
   assertEquals(json.stdout.trim().split("\n").length, 1);
 });
 

@@ -43,7 +43,10 @@ Deno.test("openStreamFile() names the file that is no whole stream", async () =>
 
 Deno.test("openStreamFile() refuses what is no file", async () => {
   using temp = temporaryDirectory();
+  const fifo = `${temp.path}/fifo`;
+  assertEquals((await new Deno.Command("mkfifo", { args: [fifo] }).output()).code, 0);
   const cases: [string, string][] = [
+    [fifo, "it is not a regular file"],
     [`${temp.path}/none`, "no such file or directory"],
     [temp.path, "cannot read"],
     ["/dev/zero", "it is not a regular file"],
