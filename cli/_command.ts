@@ -240,6 +240,6 @@ export async function finish(work: () => Promise<number>): Promise<never> {
 function enterUserDirectory(): void {
   const project = new URL("..", import.meta.url);
   const user = Deno.env.get("INIT_CWD");
-  if (user === undefined || project.protocol !== "file:") return;
+  if (!user || project.protocol !== "file:") return;
   if (Deno.cwd() === project.pathname.replace(/\/$/, "")) Deno.chdir(user);
 }

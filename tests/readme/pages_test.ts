@@ -42,10 +42,11 @@ for (const page of PAGES) {
     for (const block of blocks) {
       for (const { command, expected } of steps(block)) {
         await t.step(`${page}:${block.line} ${command.trim().split("\n")[0]}`, async () => {
-          // A session of its own, so that nothing that a block started outlives it.
+          // A session of its own, so that nothing that a block started outlives it; and the folder
+          // that the tests were started in is not the reader's.
           const { code, stdout } = await run(
-            "setsid",
-            ["--wait", "bash", "-eu", "-c", `${PREAMBLE}\n${command}`],
+            "env",
+            ["-u", "INIT_CWD", "setsid", "--wait", "bash", "-eu", "-c", `${PREAMBLE}\n${command}`],
             {
               cwd: clone,
               env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, TMPDIR: scratch.path },
