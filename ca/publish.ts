@@ -6,7 +6,7 @@
  * journal, and what the next command does if that one was killed.
  */
 
-import { syncDirectory } from "../base/mod.ts";
+import { fileError, syncDirectory } from "../base/mod.ts";
 import { exchangePaths } from "../os/mod.ts";
 import { CaError } from "./error.ts";
 import type { Journal, StagedHost } from "./journal.ts";
@@ -25,6 +25,9 @@ import {
 
 /** Name of the CA's own files in the staging directory; no host can have it. */
 export const STAGED_AUTHORITY = "@authority";
+
+/** Behind a host's name in the staging directory: its old set, on the way to `previous`. */
+const REPLACED = "@replaced";
 
 /** Publishes what a journal names, and makes it durable. */
 export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
@@ -55,17 +58,40 @@ async function publishHost(paths: PkiPaths, entry: StagedHost): Promise<void> {
   const staged = `${paths.staging}/${entry.host}`;
   const live = `${paths.hosts}/${entry.host}`;
   const previous = `${paths.previous}/${entry.host}`;
+  const replaced = `${staged}${REPLACED}`;
   if (!isOwnDirectory(staged)) return;
+  if (isOwnDirectory(replaced)) {
+    removeAll(previous);
+    rename(replaced, previous);
+  }
   if (!isOwnDirectory(live)) return rename(staged, live);
-  const exchanged = await setDigest(live) === entry.digest || exchangePaths(staged, live);
-  removeAll(previous);
-  if (exchanged) return rename(staged, previous);
-  rename(live, previous);
+  if (await setDigest(live) === entry.digest || exchangePaths(staged, live)) {
+    removeAll(previous);
+    return rename(staged, previous);
+  }
+  // The set before it goes only once it is known that this one can be moved.
+  takeAway(live, replaced);
+  try {
+    removeAll(previous);
+    rename(replaced, previous);
+  } catch (error) {
+    rename(replaced, live);
+    throw error;
+  }
   try {
     rename(staged, live);
   } catch (error) {
     rename(previous, live);
     throw error;
+  }
+}
+
+/** Renames, with an error that names what will not go. */
+function takeAway(from: string, to: string): void {
+  try {
+    Deno.renameSync(from, to);
+  } catch (error) {
+    throw fileError(error, from, "write");
   }
 }
 
@@ -88,7 +114,9 @@ export async function abandon(paths: PkiPaths, journal: Journal): Promise<boolea
 /** Whether the host's place is as it was; without its set, or with the new one, it is not. */
 async function isUntouched(paths: PkiPaths, { host, digest }: StagedHost): Promise<boolean> {
   const live = `${paths.hosts}/${host}`;
-  if (!isThere(live)) return !isThere(`${paths.previous}/${host}`);
+  if (!isThere(live)) {
+    return !isThere(`${paths.previous}/${host}`) && !isThere(`${paths.staging}/${host}${REPLACED}`);
+  }
   return await setDigest(live) !== digest;
 }
 

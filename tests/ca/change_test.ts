@@ -70,6 +70,8 @@ const INTERRUPTED: readonly {
   readonly staged?: string;
   readonly live?: string;
   readonly previous?: string;
+  /** The old set on its way. */
+  readonly replaced?: string;
   readonly journal: boolean;
   readonly then: { readonly live?: string; readonly previous?: string };
 }[] = [
@@ -99,6 +101,14 @@ const INTERRUPTED: readonly {
     then: { live: "new", previous: "old" },
   },
   {
+    at: "after the old set was taken away",
+    staged: "new",
+    previous: "older",
+    replaced: "old",
+    journal: true,
+    then: { live: "new", previous: "old" },
+  },
+  {
     at: "between the two renames",
     staged: "new",
     previous: "old",
@@ -114,7 +124,7 @@ const INTERRUPTED: readonly {
   },
 ];
 
-for (const { at, staged, live, previous, journal, then } of INTERRUPTED) {
+for (const { at, staged, live, previous, replaced, journal, then } of INTERRUPTED) {
   Deno.test(`changePki() finishes first what was killed ${at}`, async () => {
     using temp = temporaryDirectory();
     const paths = pkiPaths(temp.path);
@@ -126,6 +136,7 @@ for (const { at, staged, live, previous, journal, then } of INTERRUPTED) {
     if (staged !== undefined) writeSet(`${paths.staging}/h`, staged);
     if (live !== undefined) writeSet(`${paths.hosts}/h`, live);
     if (previous !== undefined) writeSet(`${paths.previous}/h`, previous);
+    if (replaced !== undefined) writeSet(`${paths.staging}/h@replaced`, replaced);
     if (journal) writeJournal(paths, { authority: false, hosts: [{ host: "h", digest }] });
     await changePki(paths, {}, () => Promise.resolve());
     const { live: liveThen, previous: previousThen } = then;
