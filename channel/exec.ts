@@ -2,6 +2,7 @@
 
 import { pause } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
+import { descendants, signalAll } from "./_process_tree.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 
@@ -22,6 +23,8 @@ export interface CommandChannel extends ByteChannel {
 
 /** ms that a command may take to end once nobody talks to it any more. */
 const GRACE = 2_000;
+/** ms that what a shell started has for its end before it is killed. */
+const TERM_GRACE = 500;
 const EMPTY = new Uint8Array(0);
 
 /**
@@ -99,11 +102,13 @@ export function startCommand(address: ExecAddress): CommandChannel {
     },
     async [Symbol.asyncDispose]() {
       channel.close();
-      for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-        if (await endsIn(exit, GRACE)) return;
-        child.kill(signal);
-      }
-      await exit;
+      if (await endsIn(exit, GRACE)) return;
+      const below = descendants(child.pid);
+      child.kill("SIGTERM");
+      if (signalAll(below, "SIGTERM")) await pause(TERM_GRACE);
+      if (!await endsIn(exit, GRACE)) child.kill("SIGKILL");
+      signalAll(below, "SIGKILL");
+      await endsIn(exit, GRACE);
     },
   };
   return channel;

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { pause } from "../../base/mod.ts";
 import { parseAddress } from "../../channel/address.ts";
 import { ChannelError } from "../../channel/error.ts";
 import { formatTransport, parseTransport, startCommand } from "../../channel/exec.ts";
@@ -50,6 +51,32 @@ Deno.test("startCommand() fails the writes to a command that has gone", async ()
   assertEquals(error.code, "CHANNEL_WRITE");
   channel.close();
   await assertRejects(() => channel.write(bytes("x")), ChannelError, "is closed");
+});
+
+/** A zombie has ended: nobody here is its parent. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("startCommand() leaves nothing behind that its shell has started", async () => {
+  for (const trap of ["", "trap '' TERM; "]) {
+    const into = new Uint8Array(16);
+    let count: number | null;
+    {
+      await using channel = start(
+        `sh -c 'echo $$; ${trap.replaceAll("'", `'\\''`)}sleep 1000; true'; true`,
+      );
+      count = await channel.read(into);
+    }
+    const pid = Number(new TextDecoder().decode(into.subarray(0, count!)));
+    assert(pid > 1);
+    for (let i = 0; i < 50 && isRunning(pid); i++) await pause(100);
+    assertEquals(isRunning(pid), false);
+  }
 });
 
 Deno.test("startCommand() leaves no command behind, however stubborn it is", async () => {
