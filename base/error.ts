@@ -144,8 +144,13 @@ function isSystemError(error: Error): boolean {
     /\(os error \d+\)/.test(error.message);
 }
 
-/** `Permission denied (os error 13): open '/x'` → `permission denied`. */
+/** `Permission denied (os error 13): open '/x'` → `Permission denied`. */
+export function kernelText(message: string): string {
+  return message.replace(/ \(os error \d+\).*$/s, "");
+}
+
+/** As {@linkcode kernelText}, to go on a sentence with: `permission denied`. */
 export function systemReason(error: Error): string {
-  const reason = error.message.replace(/ \(os error \d+\).*$/s, "");
+  const reason = kernelText(error.message);
   return reason.charAt(0).toLowerCase() + reason.slice(1);
 }

@@ -1,6 +1,6 @@
 /** The errors of channels: addresses, sockets, and what the kernel says of them, in QEMU's words. */
 
-import { type ErrorFacts, type ErrorText, VirtcredsError } from "../base/mod.ts";
+import { type ErrorFacts, type ErrorText, kernelText, VirtcredsError } from "../base/mod.ts";
 
 const CHANNEL_ERRORS = {
   ADDRESS_INVALID: (f) => f.text ?? `cannot use address '${f.value}': ${f.cause}`,
@@ -36,7 +36,5 @@ export class ChannelError extends VirtcredsError {
  */
 export function kernelReason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message
-    .replace(/ \(os error \d+\).*$/s, "")
-    .replace(/^failed to lookup address information: /, "");
+  return kernelText(message).replace(/^failed to lookup address information: /, "");
 }

@@ -1,6 +1,6 @@
 /** Messages to people, by the rules that stand in `_command.ts`. */
 
-import { asInvoked, printable, VirtcredsError } from "../base/mod.ts";
+import { asInvoked, kernelText, printable, VirtcredsError } from "../base/mod.ts";
 
 /** Longest message in characters; a ready `-object` line is long. */
 const LONGEST = 4000;
@@ -39,7 +39,7 @@ export function reportError(error: unknown): number {
   const message = error instanceof Error ? error.message : String(error);
   if (/No space left on device|Disk quota exceeded/.test(message)) {
     say(
-      `error: cannot write: ${message.replace(/ \(os error.*$/s, "").toLowerCase()}`,
+      `error: cannot write: ${kernelText(message).toLowerCase()}`,
       "make room: df shows where there is none",
     );
     return 1;

@@ -1,6 +1,6 @@
 /** The files of a directory of credentials, as QEMU comes to see them. */
 
-import { BaseError, readFileLimited } from "../base/mod.ts";
+import { BaseError, kernelText, readFileLimited } from "../base/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { latin1 } from "./_pem.ts";
 
@@ -93,5 +93,5 @@ export function exists(file: CredentialFile): boolean {
 /** `Permission denied (os error 13): stat '/x'` → `Permission denied`. */
 function kernelReason(error: unknown): string {
   if (error instanceof Deno.errors.NotCapable || !(error instanceof Error)) throw error;
-  return error.message.replace(/ \(os error \d+\).*$/s, "");
+  return kernelText(error.message);
 }

@@ -1,7 +1,7 @@
 /** QEMU's `secret` object: a passphrase or key, given as it is, in base64, or encrypted. */
 
 import { createDecipheriv } from "node:crypto";
-import { readFileLimited } from "../base/mod.ts";
+import { kernelText, readFileLimited } from "../base/mod.ts";
 import { choice, type ObjectOptions, type Schema, STRING } from "./_properties.ts";
 import { CredsError } from "./error.ts";
 
@@ -68,7 +68,7 @@ function readInput(options: ObjectOptions): Uint8Array {
 /** GLib's words, with its typographic quotes. */
 function readFailure(file: string, error: Error): string {
   const cause = error.cause instanceof Error ? error.cause : error;
-  const reason = cause.message.replace(/ \(os error \d+\).*$/s, "");
+  const reason = kernelText(cause.message);
   return `Unable to read ${file}: Failed to open file “${file}”: ${reason}`;
 }
 

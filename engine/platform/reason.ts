@@ -1,6 +1,6 @@
 /** Why a session failed, in words. */
 
-import { VirtcredsError } from "../../base/mod.ts";
+import { kernelText, VirtcredsError } from "../../base/mod.ts";
 
 /** GnuTLS's words for a connection that ended without close_notify. */
 export const TERMINATED = "The TLS connection was non-properly terminated.";
@@ -16,5 +16,5 @@ export function reason(error: unknown): string {
   if (error instanceof VirtcredsError) return error.facts.cause ?? error.message;
   const message = error instanceof Error ? error.message : String(error);
   return SAYINGS.find(([pattern]) => pattern.test(message))?.[1] ??
-    message.replace(/ \(SSL routines:.*\)$/, "").replace(/ \(os error \d+\).*$/s, "");
+    kernelText(message.replace(/ \(SSL routines:.*\)$/, ""));
 }
