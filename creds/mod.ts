@@ -23,6 +23,7 @@ export {
 } from "./extensions.ts";
 export { certificateNames, matchHostname } from "./hostname.ts";
 export { formatIpAddress, parseIpAddress } from "./ip.ts";
+export * from "./layout.ts";
 export {
   type ChainContext,
   type ChainFlag,
