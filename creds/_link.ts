@@ -71,7 +71,11 @@ export function checkLink(
   path.remaining--;
   const issuer = findIssuer(certificate, candidates, context.now);
   if (issuer === undefined) {
-    report.add("signerNotFound", `its issuer ${certificate.issuer.text} is not there`);
+    const { raw, text } = certificate.issuer;
+    // Authorities of one name are told apart by their keys alone.
+    const isNamesake = candidates.some(({ subject }) => sameBytes(subject.raw, raw));
+    const only = isNamesake ? ", only another authority of that name, with another key" : "";
+    report.add("signerNotFound", `its issuer ${text} is not there${only}`);
   } else {
     checkIssuer(certificate, issuer, path, context, report);
     path.issuers.push(issuer);

@@ -22,7 +22,7 @@ import {
 } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
-import { isIssuedBy } from "./signature.ts";
+import { isIssuedBy, sameBytes } from "./signature.ts";
 import { nameOf } from "./_words.ts";
 
 /** In QEMU's order. */
@@ -168,11 +168,16 @@ function* climb(
     if (isIssuedBy(at, at)) return yield* judge(walk, at, caCert.path, "authority");
     const issuer = authorities.find((authority) => isIssuedBy(at, authority));
     if (issuer === undefined) {
+      const { raw, text } = at.issuer;
+      const isNamesake = authorities.some(({ subject }) => sameBytes(subject.raw, raw));
+      const lack = isNamesake
+        ? `the ${text} in ca-cert.pem is another authority of that name, with another key`
+        : `ca-cert.pem lacks ${text}`;
       yield refusal(
         "CHAIN_NO_ROOT",
         identity.cert.path,
         `Cert '${at.subject.text}' has no issuer in CA chain`,
-        `ca-cert.pem lacks ${at.issuer.text}, and QEMU from 10.2 on wants all authorities up to the root`,
+        `${lack}, and QEMU from 10.2 on wants all authorities up to the root`,
         copyAuthority(mending),
       );
       return;
