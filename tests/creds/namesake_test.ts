@@ -6,10 +6,12 @@ import { temporaryDirectory } from "../support/temp.ts";
 
 const engines = await enginesHere();
 
+const NAMESAKE = "another authority of that name, with another key";
+
 for (
-  const [name, cause] of [
-    [undefined, "not there, only another authority of that name, with another key"],
-    ["Other CA", "not there"],
+  const [name, cause, newCause] of [
+    [undefined, `not there, only ${NAMESAKE}`, `the CN=virtcreds CA in ca-cert.pem is ${NAMESAKE}`],
+    ["Other CA", "not there", "ca-cert.pem lacks CN=virtcreds CA"],
   ] as const
 ) {
   Deno.test(`checkCredentials() says that the issuer is ${cause}`, async () => {
