@@ -43,6 +43,7 @@ export {
 } from "./profiles.ts";
 export { peerName } from "./peer_name.ts";
 export { ObjectRegistry, type RegistryOptions, type ReloadOutcome } from "./registry.ts";
+export { type CertificateRequest, parseCertificateRequest, REQUEST_LABELS } from "./request.ts";
 export { type SealedSecret, sealSecret } from "./seal.ts";
 export * from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
