@@ -25,6 +25,18 @@ export { certificateNames, matchHostname } from "./hostname.ts";
 export { formatIpAddress, parseIpAddress } from "./ip.ts";
 export * from "./layout.ts";
 export {
+  judgeMatrix,
+  type Matrix,
+  type MatrixEntry,
+  type MatrixHost,
+  type MatrixOptions,
+  type MatrixRefusal,
+  type NameKind,
+  type PairOutcome,
+  type PairState,
+  type ReachName,
+} from "./matrix.ts";
+export {
   type ChainContext,
   type ChainFlag,
   type ChainStatus,
@@ -45,7 +57,7 @@ export { peerName } from "./peer_name.ts";
 export { ObjectRegistry, type RegistryOptions, type ReloadOutcome } from "./registry.ts";
 export { type CertificateRequest, parseCertificateRequest, REQUEST_LABELS } from "./request.ts";
 export { type SealedSecret, sealSecret } from "./seal.ts";
-export * from "./session.ts";
+export { verifySession } from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
 export { authorizationOption, readTree, type TreeNode } from "./tree.ts";
 export * from "./types.ts";

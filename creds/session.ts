@@ -15,7 +15,7 @@ import { day } from "./_words.ts";
 import type { PeerExpectation, TlsCreds } from "./types.ts";
 
 /** What GnuTLS demands of an RSA key in a session where no priority string says otherwise. */
-const MIN_RSA_BITS = 1024;
+export const MIN_RSA_BITS = 1024;
 
 /**
  * Judges the peer of a session as QEMU does: chain, dates, authorization, host name. Nothing is

@@ -1,0 +1,84 @@
+/** How one side of a session sees the other: what it offers, and what is said of it. */
+
+import type { Side } from "./_matrix_side.ts";
+import { NO_CERTIFICATE } from "./_pem.ts";
+import { day } from "./_words.ts";
+import { wording } from "./_steps.ts";
+import type { Certificate } from "./certificate.ts";
+import { type ChainContext, verifyPeerChain } from "./path.ts";
+import { MIN_RSA_BITS } from "./session.ts";
+import { sameBytes } from "./signature.ts";
+
+/** Why a side ends the session, in the words of QEMU that it has for it. */
+export interface Complaint {
+  /** As `creds explain` has it. */
+  readonly code: string;
+  readonly message: string;
+  readonly cause: string;
+}
+
+/** Whether a key may sign a handshake, whatever else its usage says. */
+function maySign({ keyUsage }: Certificate): boolean {
+  return keyUsage === undefined || keyUsage.usages.includes("digitalSignature");
+}
+
+/** Without a signature only RSA is left, and TLS 1.2 with it: the client encrypts to the key. */
+export function canServe(leaf: Certificate | undefined): boolean {
+  if (leaf === undefined || maySign(leaf)) return leaf !== undefined;
+  return leaf.publicKey.bits !== undefined &&
+    leaf.keyUsage!.usages.includes("keyEncipherment");
+}
+
+/**
+ * What a client sends a server that asks for a certificate: its own, if an authority that the
+ * server names issued a member of it.
+ */
+export function offeredChain(client: Side, server: Side): readonly Certificate[] {
+  const [leaf] = client.chain;
+  if (leaf === undefined || !maySign(leaf)) return [];
+  const isKnown = server.anchors.length === 0 ||
+    client.chain.some(({ issuer }) =>
+      server.anchors.some(({ subject }) => sameBytes(subject.raw, issuer.raw))
+    );
+  return isKnown ? client.chain : [];
+}
+
+/** What a side says of the chain that its peer sent, names apart. */
+export function complaintOf(
+  sent: readonly Certificate[],
+  judge: Side,
+  context: ChainContext,
+): Complaint | undefined {
+  const [leaf] = sent;
+  if (leaf === undefined) {
+    return {
+      code: "PEER_VERIFY",
+      message: `Verify failed: ${NO_CERTIFICATE}`,
+      cause: "it sent no certificate",
+    };
+  }
+  const status = verifyPeerChain(sent, judge.anchors, judge.crls, {
+    ...context,
+    minRsaBits: MIN_RSA_BITS,
+  });
+  if (status.flags.size > 0) {
+    const { code, reason } = wording(status.flags);
+    return { code: PEER_CODES[code]!, message: reason, cause: status.causes[0]! };
+  }
+  const odd = sent.find(({ notAfter }) => notAfter < context.now);
+  if (odd !== undefined) {
+    const cause = `a certificate that it sent along expired on ${day(odd.notAfter)}`;
+    return { code: "PEER_EXPIRED", message: "The certificate has expired", cause };
+  }
+  if (leaf.subject.fault === undefined) return undefined;
+  const { fault } = leaf.subject;
+  const message = `Cannot get client distinguished name: ${fault}`;
+  return { code: "PEER_NO_NAME", message, cause: "its certificate has an empty subject" };
+}
+
+const PEER_CODES: Readonly<Record<string, string>> = {
+  CHAIN_INSECURE: "CHAIN_INSECURE",
+  CHAIN_REVOKED: "PEER_REVOKED",
+  CHAIN_NO_ISSUER: "PEER_NO_ISSUER",
+  CHAIN_NOT_TRUSTED: "PEER_NOT_TRUSTED",
+};

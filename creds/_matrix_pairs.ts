@@ -1,0 +1,148 @@
+/** Judges pairs: what a side says of another depends on its trust alone, and is found out once. */
+
+import type { Endpoint } from "../engine/mod.ts";
+import { canServe, type Complaint, complaintOf, offeredChain } from "./_matrix_look.ts";
+import type { RefusedLoad, Side } from "./_matrix_side.ts";
+import { quote, reissue } from "./_mend.ts";
+import type { MatrixNode, MatrixRefusal, PairOutcome, PairState } from "./matrix.ts";
+import type { ChainContext } from "./path.ts";
+
+/** What a peer says when the other end goes without a word. */
+const CUT_OFF = "Cannot read from TLS channel: Software caused connection abort";
+const NO_SUITES = "TLS handshake failed: No supported cipher suites have been found.";
+const NOT_TERMINATED = "TLS handshake failed: The TLS connection was non-properly terminated.";
+
+/** What is asked of the pairs of a fleet. */
+export interface PairJudge {
+  pair(source: MatrixNode, destination: MatrixNode): PairOutcome;
+  /** Two hosts with the same text do the same to, and hear the same from, every third. */
+  kindOf(node: MatrixNode): string;
+}
+
+type Say = (judged: Side, judge: Side) => Complaint | undefined;
+
+/** Makes the judge of a fleet. */
+export function judgePairs(nodes: readonly MatrixNode[], context: ChainContext): PairJudge {
+  const ofServer = oncePerTrust((server, client) => complaintOf(server.chain, client, context));
+  const ofClient = oncePerTrust((client, server) =>
+    complaintOf(offeredChain(client, server), server, context)
+  );
+  const judges = {
+    client: onePerTrust(nodes.map(({ client }) => client)),
+    server: onePerTrust(nodes.map(({ server }) => server)),
+  };
+  // Most sources do the same to a destination: their pairs share one outcome.
+  const known = new Map<MatrixNode, Map<string, PairOutcome>>();
+  return {
+    pair(source, destination) {
+      let outcomes = known.get(destination);
+      if (outcomes === undefined) known.set(destination, outcomes = new Map());
+      const isPlain = source.client.isMeant && source.client.refused === undefined &&
+        ofClient(source.client, destination.server) === undefined;
+      const key = isPlain ? String(source.client.trust) : source.host.dir;
+      let outcome = outcomes.get(key);
+      if (outcome === undefined) {
+        outcomes.set(key, outcome = judgePair(source, destination, ofServer, ofClient));
+      }
+      return outcome;
+    },
+    kindOf({ client, server, names, host }) {
+      const load = ({ isMeant, refused, trust }: Side) => [
+        ...[trust, isMeant, refused?.finding.code],
+        refused?.finding.message.replaceAll(host.dir, ""),
+      ];
+      return JSON.stringify([
+        [...load(client), ...judges.server.map((judge) => ofClient(client, judge)?.message)],
+        [...load(server), ...judges.client.map((judge) => ofServer(server, judge)?.message)],
+        [canServe(server.chain[0]), names.every(({ ok }) => ok) || names],
+      ]);
+    },
+  };
+}
+
+function oncePerTrust(say: Say): Say {
+  const known = new Map<Side, Map<number, Complaint | undefined>>();
+  return (judged, judge) => {
+    let said = known.get(judged);
+    if (said === undefined) known.set(judged, said = new Map());
+    if (!said.has(judge.trust)) said.set(judge.trust, say(judged, judge));
+    return said.get(judge.trust);
+  };
+}
+
+function onePerTrust(sides: readonly Side[]): Side[] {
+  return [...new Map(sides.map((side) => [side.trust, side])).values()];
+}
+
+function judgePair(
+  source: MatrixNode,
+  destination: MatrixNode,
+  ofServer: Say,
+  ofClient: Say,
+): PairOutcome {
+  const { names } = destination;
+  const refusals = [...refusalsOf(source, destination, ofServer, ofClient)];
+  const isMeant = source.client.isMeant && destination.server.isMeant;
+  const passes: PairState = names.every(({ ok }) => ok) ? "passes" : "names";
+  const state = !isMeant ? "role" : refusals.length > 0 ? "refused" : passes;
+  return { state, refusals, names };
+}
+
+function* refusalsOf(
+  source: MatrixNode,
+  destination: MatrixNode,
+  ofServer: Say,
+  ofClient: Say,
+): Iterable<MatrixRefusal> {
+  const { client } = source;
+  const { server } = destination;
+  if (client.refused !== undefined) yield refusedLoad("source", client.refused);
+  if (server.refused !== undefined) yield refusedLoad("destination", server.refused);
+  if (client.refused !== undefined || server.refused !== undefined) return;
+  if (!canServe(server.chain[0])) {
+    yield {
+      by: "destination",
+      when: "handshake",
+      code: "HANDSHAKE_SUITES",
+      message: NO_SUITES,
+      seen: NOT_TERMINATED,
+      cause:
+        "the key usage of its certificate lets its key not sign, and TLS has no other use for it",
+      mend: reissueOf(destination, "server"),
+    };
+    return;
+  }
+  const [bySource, byDestination] = [ofServer(server, client), ofClient(client, server)];
+  const seen = (other: Complaint | undefined) => other?.message ?? CUT_OFF;
+  const trusts = compareTrust(source, destination);
+  if (bySource !== undefined) {
+    const mend = trusts(bySource) ?? reissueOf(destination, "server");
+    yield { by: "source", when: "session", ...bySource, seen: seen(byDestination), mend };
+  }
+  if (byDestination !== undefined) {
+    const mend = (client.chain.length > 0 ? trusts(byDestination) : undefined) ??
+      reissueOf(source, "client");
+    yield { by: "destination", when: "session", ...byDestination, seen: seen(bySource), mend };
+  }
+}
+
+function refusedLoad(by: MatrixRefusal["by"], { finding, qemu }: RefusedLoad): MatrixRefusal {
+  const { code, message, cause, mend } = finding;
+  return { by, when: "load", code, message, seen: "", cause, mend, qemu };
+}
+
+/** Where the authorities differ, who has the wrong ones cannot be told from here. */
+function compareTrust(
+  source: MatrixNode,
+  destination: MatrixNode,
+): (complaint: Complaint) => string | undefined {
+  const files = [source, destination].map(({ host }) => quote(`${host.dir}/ca-cert.pem`));
+  return ({ code }) =>
+    code === "PEER_NO_ISSUER" || code === "PEER_VERIFY"
+      ? `have both trust one authority: cmp ${files.join(" ")}`
+      : undefined;
+}
+
+function reissueOf({ host, ...sides }: MatrixNode, endpoint: Endpoint): string {
+  return reissue({ dir: host.dir, endpoint, leaf: sides[endpoint].chain[0] });
+}
