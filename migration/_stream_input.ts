@@ -26,6 +26,9 @@ export class StreamInput {
   /** What is being read, for the text of a truncation: `inside section 'cpu'`. */
   where = "before its header";
 
+  /** Set while the parser waits for something that is not bytes. */
+  held = false;
+
   #chunk: Uint8Array = EMPTY;
   #chunkPos = 0;
   #carry: Uint8Array = EMPTY;
@@ -51,6 +54,13 @@ export class StreamInput {
     }
     this.#chunk = EMPTY;
     this.#chunkPos = 0;
+  }
+
+  /** Stops here, with bytes at hand, until the reader is resumed. */
+  *hold(): Parser<void> {
+    this.held = true;
+    yield;
+    this.held = false;
   }
 
   /** Waits until the window holds at least so many bytes. */

@@ -1,10 +1,10 @@
 /** The receiving end of one migration: a channel, through the reader, into a sink. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { VirtcredsError } from "../base/mod.ts";
+import { readSome } from "./_read_exact.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
+import { WayBack } from "./_way_back.ts";
 import { MigrationError } from "./error.ts";
-import { pongMessage, shutMessage } from "./return_path.ts";
 import type { StreamSink } from "./sink.ts";
 import { readStream, type StreamReader } from "./stream_reader.ts";
 import type { StreamCommand } from "./stream_command.ts";
@@ -18,11 +18,6 @@ const LEAST_READ = 64 * 1024;
 const FIRST_BYTE_TIMEOUT = 30_000;
 /** Longest time in ms that a source may stay silent between two bytes: it may pause at the switch. */
 export const IDLE_TIMEOUT = 600_000;
-/** Longest time in ms for the goodbye of a source whose stream is whole. */
-const GOODBYE_TIMEOUT = 2_000;
-/** Unanswered PINGs that are kept; QEMU sends four in a whole migration. */
-const MAX_PINGS = 256;
-
 /** How a stream is received. */
 export interface ReceiveOptions {
   /**
@@ -83,11 +78,10 @@ class Receiver {
   /** Bytes that went to the sink. */
   #stored = 0;
   #writing: Promise<void> = Promise.resolve();
-  #returnPath = false;
-  readonly #pings: number[] = [];
-  #answering: Promise<void> | undefined;
+  readonly #back: WayBack;
 
   constructor(readonly channel: ByteChannel, readonly options: ReceiveOptions) {
+    this.#back = new WayBack(channel);
     this.#reader = readStream({ onCommand: (command) => this.#command(command) });
     this.#watch = watchChannel(channel, {
       idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
@@ -109,10 +103,10 @@ class Receiver {
         summary: this.#reader.summary(),
         elapsed: performance.now() - start,
       };
-      await this.#sayGoodbye();
+      await this.#back.sayGoodbye();
       return reception;
     } catch (error) {
-      await this.#refuse();
+      if (watch.cause === undefined) await this.#back.refuse();
       // The write under way must be over before its file goes.
       await this.#writing.catch(() => {});
       sink?.discard();
@@ -136,7 +130,6 @@ class Receiver {
     this.#filled += count;
     this.#reader.push(this.#buffers[this.#turn].subarray(start, this.#filled));
     this.options.onProgress?.(this.#reader.bytes);
-    if (this.#pings.length > 0) this.#answering ??= this.#answer();
   }
 
   async #flush(sink: StreamSink, count: number): Promise<void> {
@@ -161,7 +154,6 @@ class Receiver {
   }
 
   #command(command: StreamCommand): void {
-    if (command.name === "OPEN_RETURN_PATH") this.#returnPath = true;
     // Refused here as QEMU does it: after the switch the guest would be lost to both sides.
     if (command.name === "POSTCOPY_ADVISE" && command.length > 0) {
       throw new MigrationError("STREAM", {
@@ -169,71 +161,7 @@ class Receiver {
         hint: "switch the capability postcopy-ram off at the source",
       });
     }
-    if (command.value === undefined) return;
-    if (this.#pings.push(command.value) > MAX_PINGS) {
-      throw new MigrationError("STREAM_LIMIT", { cause: "it has too many PINGs" });
-    }
-  }
-
-  async #answer(): Promise<void> {
-    try {
-      while (this.#pings.length > 0) await this.channel.write(pongMessage(this.#pings.shift()!));
-    } catch {
-      // A source that is gone shows when it is read from; QEMU needs no PONG.
-    } finally {
-      this.#answering = undefined;
-    }
-  }
-
-  /** The source waits for SHUT where it opened the way back, and for nothing otherwise. */
-  async #sayGoodbye(): Promise<void> {
-    const timer = setTimeout(() => this.channel.close(), GOODBYE_TIMEOUT);
-    try {
-      await this.#answering;
-      if (this.#returnPath) await this.channel.write(shutMessage(0));
-      await this.channel.closeWrite();
-      const rest = this.#buffers[0];
-      while (await this.channel.read(rest) !== null);
-    } catch {
-      // All is stored: how the source leaves changes nothing.
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #refuse(): Promise<void> {
-    if (!this.#returnPath || this.#watch.cause !== undefined) return;
-    const timer = setTimeout(() => this.channel.close(), GOODBYE_TIMEOUT);
-    try {
-      await this.#answering;
-      await this.channel.write(shutMessage(1));
-    } catch {
-      // Closing says the same.
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-}
-
-/** Reads; a channel that broke is told apart from a stream that is broken. */
-async function readSome(
-  channel: ByteChannel,
-  into: Uint8Array,
-  watch: Watch,
-): Promise<number | null> {
-  try {
-    const count = await channel.read(into);
-    watch.touch();
-    if (watch.cause !== undefined) throw watch.cause;
-    return count;
-  } catch (error) {
-    if (watch.cause !== undefined) throw watch.cause;
-    if (!(error instanceof VirtcredsError)) throw error;
-    throw new MigrationError("PEER_CLOSED", {
-      peer: channel.peer,
-      cause: `before the end of the stream: ${error.message}`,
-      hint: "the cause is in the source's log",
-    }, { cause: error });
+    this.#back.take(command);
   }
 }
 

@@ -43,6 +43,28 @@ export interface RamPages {
   readonly compressed: number;
 }
 
+/** Is shown the pages; bytes belong to the reader again when a call returns. */
+export interface RamVisitor {
+  /** The list at the start of the section. */
+  blocks(blocks: readonly RamBlock[], sectionId: number): void;
+  /** A page sent whole; `offset` in bytes is within the block. */
+  page(block: RamBlock, offset: number, bytes: Uint8Array): void;
+  /** A page that is one byte all over. */
+  zero(block: RamBlock, offset: number, fill: number): void;
+}
+
+/** How the section is read. */
+export interface RamOptions {
+  /** Each entry of the list carries an address (capability `x-ignore-shared`). */
+  readonly ignoreShared: boolean;
+  /** Shown every page; delta and compressed pages are refused then. */
+  readonly visitor?: RamVisitor;
+  /** Stops where all channels must have caught up; without it such words are refused. */
+  readonly multifd?: boolean;
+  /** Told of a word, by its place in the stream, that means something to multifd alone. */
+  readonly onFlushWord?: ((offset: number) => void) | undefined;
+}
+
 /** What a reader knows of the guest's memory. */
 export class RamState {
   readonly blocks: RamBlock[] = [];
@@ -52,12 +74,18 @@ export class RamState {
   readonly #byName = new Map<string, RamBlock>();
   /** The block that a CONTINUE means; none before the first page. */
   #current: RamBlock | undefined;
+  #flushesByWord = false;
 
   constructor(
     /** Bytes of a page of the target; also one more than the mask of the flags. */
     readonly pageSize: number,
-    readonly options: { readonly ignoreShared: boolean },
+    readonly options: RamOptions,
   ) {}
+
+  /** Whether words of their own say when channels must have caught up, not each section's end. */
+  get flushesByWord(): boolean {
+    return this.#flushesByWord;
+  }
 
   /** Reads a section's payload; `first` is the one that lists the blocks. */
   *payload(input: StreamInput, first: boolean, postcopy: boolean): Parser<void> {
@@ -71,7 +99,12 @@ export class RamState {
       const address = input.view.getUint32(input.pos) * 2 ** 32 + (low - flags);
       input.pos += 8;
       if (flags === RAM_SAVE_FLAG_EOS) return;
-      if (flags === RAM_SAVE_FLAG_MEM_SIZE && first && this.blocks.length === 0) {
+      if (flags === RAM_SAVE_FLAG_MULTIFD_FLUSH && this.options.multifd) {
+        this.options.onFlushWord?.(start);
+        // The section's end comes at once, and the channels may wait for that.
+        if (first) this.#flushesByWord = true;
+        else yield* input.hold();
+      } else if (flags === RAM_SAVE_FLAG_MEM_SIZE && first && this.blocks.length === 0) {
         yield* this.#blockList(input, address, postcopy, start);
       } else if ((flags & ~RAM_SAVE_FLAG_CONTINUE) === 0) throw unknownFlags(0, start);
       else yield* this.#page(input, address, flags, start);
@@ -84,7 +117,9 @@ export class RamState {
    */
   #walk(input: StreamInput): void {
     const { view, end } = input;
-    const limit = this.#current?.usedLength ?? 0;
+    const { visitor } = this.options;
+    const block = this.#current;
+    const limit = block?.usedLength ?? 0;
     const pageSize = this.pageSize;
     const flagMask = pageSize - 1;
     let { pos } = input;
@@ -93,12 +128,15 @@ export class RamState {
     while (end - pos > 8) {
       const low = view.getUint32(pos + 4);
       const flags = low & flagMask;
-      if (view.getUint32(pos) * 2 ** 32 + (low - flags) >= limit) break;
+      const offset = view.getUint32(pos) * 2 ** 32 + (low - flags);
+      if (offset >= limit) break;
       if (flags === NEXT_PAGE) {
         if (end - pos < 8 + pageSize) break;
+        visitor?.page(block!, offset, input.bytes.subarray(pos + 8, pos + 8 + pageSize));
         pos += 8 + pageSize;
         normal++;
       } else if (flags === NEXT_ZERO) {
+        visitor?.zero(block!, offset, input.bytes[pos + 8]!);
         pos += 9;
         zero++;
       } else break;
@@ -119,7 +157,11 @@ export class RamState {
       case RAM_SAVE_FLAG_HOOK:
         throw unsupported("it was recorded over RDMA, which has no TLS", start);
       case RAM_SAVE_FLAG_MULTIFD_FLUSH:
-        throw unsupported("it belongs to a multifd migration, whose pages are elsewhere", start);
+        throw new MigrationError("STREAM_UNSUPPORTED", {
+          cause: "it belongs to a multifd migration, whose pages are elsewhere",
+          offset: start,
+          hint: "set the capability multifd here too: --capability multifd=on",
+        });
       default:
         throw unknownFlags(kind, start);
     }
@@ -127,12 +169,22 @@ export class RamState {
     if (address >= this.#current!.usedLength) {
       throw bad(`Illegal RAM offset ${address.toString(16)}`, start);
     }
+    const { visitor } = this.options;
     if (kind === RAM_SAVE_FLAG_PAGE) {
-      yield* input.skip(this.pageSize);
+      if (visitor === undefined) yield* input.skip(this.pageSize);
+      else {
+        yield* input.need(this.pageSize);
+        const { pos } = input;
+        visitor.page(this.#current!, address, input.bytes.subarray(pos, pos + this.pageSize));
+        input.pos += this.pageSize;
+      }
       this.pages.normal++;
     } else if (kind === RAM_SAVE_FLAG_ZERO) {
-      yield* input.skip(1);
+      const fill = yield* input.u8();
+      visitor?.zero(this.#current!, address, fill);
       this.pages.zero++;
+    } else if (visitor !== undefined) {
+      throw unsupported("its pages are sent as deltas, or compressed one by one", start);
     } else if (kind === RAM_SAVE_FLAG_XBZRLE) yield* this.#delta(input, start);
     else yield* this.#compressed(input, start);
   }

@@ -10,7 +10,7 @@ import { MigrationError } from "./error.ts";
 import { readCommand, type StreamCommand } from "./stream_command.ts";
 import { RAM_SAVE_VERSION, SectionType, StreamLimits } from "./stream_constants.ts";
 import { skipDevicePayload } from "./stream_device.ts";
-import { RamState } from "./stream_ram.ts";
+import { RamState, type RamVisitor } from "./stream_ram.ts";
 import type { DeviceSection, StreamSummary, Validation } from "./stream_summary.ts";
 import { describeMismatch } from "./stream_vmdescription.ts";
 
@@ -18,6 +18,18 @@ import { describeMismatch } from "./stream_vmdescription.ts";
 export interface StreamReaderOptions {
   /** Told of each command of the source, in order, while the chunk is being read. */
   readonly onCommand?: (command: StreamCommand) => void;
+  /** Shown every page; delta and compressed pages are refused then. */
+  readonly visitor?: RamVisitor;
+  /**
+   * Whether pages come on other channels: where all of these must have caught up the reader is
+   * `held` until it is resumed. Without it what belongs to multifd is refused.
+   */
+  readonly multifd?: boolean;
+  /**
+   * Told, by its offset in the stream, where bytes begin that only place pages or belong to
+   * multifd (`pages`), and where the stream's other records go on (`records`).
+   */
+  readonly onBorder?: (kind: "pages" | "records", offset: number) => void;
 }
 
 /** A stream being read. */
@@ -29,6 +41,14 @@ export interface StreamReader {
    * @throws {MigrationError} If the stream is broken; the reader is of no more use then.
    */
   push(bytes: Uint8Array): void;
+  /** Whether it waits for {@linkcode resume}; the last chunk is still in use then. */
+  readonly held: boolean;
+  /**
+   * Goes on behind the place at which the channels had to catch up.
+   *
+   * @throws {MigrationError} As `push`.
+   */
+  resume(): void;
   /**
    * Says that no more bytes come.
    *
@@ -78,7 +98,14 @@ export function readStream(options: StreamReaderOptions = {}): StreamReader {
       if (complete || bytes.length === 0) return;
       input.feed(bytes);
       run();
-      if (!complete) input.release();
+      if (!complete && !input.held) input.release();
+    },
+    get held() {
+      return input.held && !complete;
+    },
+    resume() {
+      run();
+      if (!complete && !input.held) input.release();
     },
     end() {
       input.ended = true;
@@ -103,6 +130,7 @@ class ReaderState {
   readonly #commands = new Set<string>();
   #returnPath = false;
   #postcopy = false;
+  #inPart = false;
   #vmdescription: number | undefined;
   #validation: Validation | undefined;
 
@@ -140,6 +168,7 @@ class ReaderState {
         }
         case SectionType.QEMU_VM_SECTION_PART:
         case SectionType.QEMU_VM_SECTION_END:
+          if (type === SectionType.QEMU_VM_SECTION_PART) this.#border("pages", offset);
           yield* this.#partOrEnd(type, offset);
           // Without footers nothing says where the sections of devices end.
           if (type === SectionType.QEMU_VM_SECTION_END && !this.#hasFooters()) {
@@ -208,9 +237,25 @@ class ReaderState {
       });
     }
     this.#ramId = sectionId;
-    this.#ram = new RamState(pageSize, { ignoreShared: capabilities.includes("x-ignore-shared") });
+    const { visitor, multifd = false } = this.options;
+    this.#ram = new RamState(pageSize, {
+      ignoreShared: capabilities.includes("x-ignore-shared"),
+      ...(visitor === undefined ? {} : { visitor }),
+      multifd,
+      onFlushWord: (at) => {
+        if (this.#inPart) return;
+        this.#border("pages", at);
+        this.#border("records", at + 8);
+      },
+    });
     yield* this.#ram.payload(this.input, true, this.#postcopy);
+    visitor?.blocks(this.#ram.blocks, sectionId);
     yield* this.#footer("ram", sectionId);
+    if (multifd) yield* this.input.hold();
+  }
+
+  #border(kind: "pages" | "records", offset: number): void {
+    this.options.onBorder?.(kind, offset);
   }
 
   *#partOrEnd(type: number, offset: number): Parser<void> {
@@ -220,9 +265,16 @@ class ReaderState {
       throw new MigrationError("STREAM", { text: `Unknown savevm section ${sectionId}`, offset });
     }
     input.where = "inside section 'ram'";
-    if (type === SectionType.QEMU_VM_SECTION_PART) this.#ram.parts++;
+    const isPart = type === SectionType.QEMU_VM_SECTION_PART;
+    if (isPart) this.#ram.parts++;
+    if (!isPart) this.#border("pages", input.offset);
+    this.#inPart = true;
     yield* this.#ram.payload(input, false, this.#postcopy);
+    this.#inPart = false;
+    if (!isPart) this.#border("records", input.offset - 8);
     yield* this.#footer("ram", sectionId);
+    if (isPart) this.#border("records", input.offset);
+    if (this.options.multifd && !this.#ram.flushesByWord) yield* input.hold();
   }
 
   *#footer(idstr: string, sectionId: number): Parser<void> {

@@ -1,0 +1,51 @@
+/** Reads of a known length, from a channel that may end or break in between. */
+
+import { VirtcredsError } from "../base/mod.ts";
+import type { ByteChannel } from "../engine/mod.ts";
+import type { Watch } from "./_watch.ts";
+import { MigrationError } from "./error.ts";
+
+/**
+ * Reads at least one byte; a channel that broke is told apart from a stream that is broken.
+ *
+ * @throws {MigrationError} `PEER_CLOSED` if the channel broke; else what the watch closed it for.
+ */
+export async function readSome(
+  channel: ByteChannel,
+  into: Uint8Array,
+  watch: Watch,
+): Promise<number | null> {
+  try {
+    const count = await channel.read(into);
+    watch.touch();
+    if (watch.cause !== undefined) throw watch.cause;
+    return count;
+  } catch (error) {
+    if (watch.cause !== undefined) throw watch.cause;
+    if (!(error instanceof VirtcredsError)) throw error;
+    throw new MigrationError("PEER_CLOSED", {
+      peer: channel.peer,
+      cause: `before the end of the stream: ${error.message}`,
+      hint: "the cause is in the source's log",
+    }, { cause: error });
+  }
+}
+
+/**
+ * Fills a buffer.
+ *
+ * @returns Bytes that came before the channel ended.
+ */
+export async function readFull(
+  channel: ByteChannel,
+  into: Uint8Array,
+  watch: Watch,
+): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const count = await readSome(channel, into.subarray(done), watch);
+    if (count === null) break;
+    done += count;
+  }
+  return done;
+}
