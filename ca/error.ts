@@ -11,6 +11,9 @@ const CA_ERRORS = {
   ROW: (f) => f.cause ?? "it cannot be used",
   HOST_UNKNOWN: (f) => `nothing was issued for ${f.value}: ${f.file} does not exist`,
   NOT_ISSUED: (f) => `cannot ${f.option} ${quoted(f)}: ${f.cause}`,
+  EXPORT: (f) => `cannot export the credentials of ${f.value}: ${f.cause}`,
+  EXPORT_OPTION: (f) => `cannot use ${f.option}: ${f.cause}`,
+  ACCOUNT: (f) => `${f.option} ${quoted(f)} cannot be used: ${f.cause}`,
   NOT_RENEWABLE: (f) => `cannot renew ${f.value}: ${f.cause}`,
   SUBJECT: (f) => `${f.option} ${quoted(f)} cannot be used: ${f.cause}`,
   NAME_NOT_PERMITTED: (f) => `this CA may not vouch for ${f.value}: ${f.cause}`,
@@ -26,14 +29,33 @@ const CA_ERRORS = {
   CA_NOT_ACTIVE: (f) => `the CA certificate ${f.file} is not valid before ${f.value}`,
   CRL: (f) => `cannot use CRL ${f.file}: ${f.cause}`,
   REFUSED: (f) => `QEMU would refuse the credentials made for ${f.value}: ${f.cause}`,
+  REQUEST: (f) => `cannot sign the request ${f.file}: ${f.cause}`,
+  KEYS_EXIST: (f) => `there are keys or something else already: ${f.file}`,
+  NOT_INSTALLABLE: (f) => `cannot install ${f.file}: ${f.cause}`,
   NOT_A_DIRECTORY: (f) => `cannot write to ${f.file}: it is ${f.cause}, not a directory`,
   SYMBOLIC_LINK: (f) => `cannot write to ${f.file}: it is a symbolic link`,
+  STORE: (f) => `cannot use the database ${f.file}: ${f.cause}`,
+  STORE_CONFLICT: (f) => `another command has changed ${f.file}: ${f.cause}`,
+  STORE_DAMAGED: (f) => `the database ${f.file} is damaged: ${f.cause}`,
+  STORE_MISSING: (f) => `there is no database ${f.file}, but a log of what it had: ${f.cause}`,
+  STORE_VERSION: (f) => `cannot use the database ${f.file}: ${f.cause}`,
+  LOG: (f) => `cannot use the log ${f.file}: ${f.cause}`,
   JOURNAL: (f) => `cannot finish what ${f.file} says: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
 
 /** Codes that mean that the user's input was wrong, not that the work failed. */
 const USAGE: ReadonlySet<string> = new Set(
-  ["HOST_NAME", "DNS_NAME", "IP_ADDRESS", "COMMON_NAME", "SUBJECT", "DAYS", "KEY_URI"],
+  [
+    "HOST_NAME",
+    "DNS_NAME",
+    "IP_ADDRESS",
+    "COMMON_NAME",
+    "SUBJECT",
+    "DAYS",
+    "KEY_URI",
+    "EXPORT_OPTION",
+    "ACCOUNT",
+  ],
 );
 
 function quoted(facts: ErrorFacts): string {

@@ -4,6 +4,10 @@
 
 export { authorityKeyLock, type KeyLock } from "./authority_key.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
+export { DH_GROUPS, type DhGroup } from "./dh_params.ts";
+export * from "./export.ts";
+export * from "./export_tar.ts";
+export * from "./export_write.ts";
 export * from "./fleet.ts";
 export { strayFiles } from "./held.ts";
 export * from "./host_name.ts";
@@ -20,6 +24,7 @@ export type { IssuedRecord } from "./issued.ts";
 export { REASON_NAMES, type ReasonName } from "./revoked.ts";
 export { checkPassphrase, readPassphrase, readQemuPassphrase } from "./passphrase.ts";
 export { PKI_DIRECTORY } from "./pki.ts";
+export type { TarAccount } from "./tar.ts";
 export { type AttributeType, type NameAttribute, parseSubject } from "./name.ts";
 export { PROFILE_NAMES, type ProfileName, type Role, ROLES } from "./profile.ts";
 export type { HostOptions, HostRequest } from "./request.ts";

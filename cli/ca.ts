@@ -2,6 +2,7 @@
 
 import type { CommandGroup } from "./_command.ts";
 import { runGroup } from "./_command.ts";
+import { caExport } from "./_ca_export.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 import { caList } from "./_ca_list.ts";
@@ -14,7 +15,7 @@ import { caStatus } from "./_ca_status.ts";
 export const CA: CommandGroup = {
   name: "ca",
   summary: "make a CA and issue TLS credentials for virtualization hosts",
-  commands: [caInit, caIssue, caRenew, caRevoke, caCrl, caList, caShow, caStatus],
+  commands: [caInit, caIssue, caRenew, caRevoke, caCrl, caList, caShow, caStatus, caExport],
 };
 
 if (import.meta.main) await runGroup(CA, Deno.args);
