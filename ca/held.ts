@@ -75,7 +75,12 @@ export function readHeld(
   host: string,
   place: "hosts" | "previous" = "hosts",
 ): HeldSet | undefined {
-  const dir = `${paths[place]}/${host}`;
+  const set = readSet(`${paths[place]}/${host}`);
+  return set === undefined ? undefined : { host, ...set };
+}
+
+/** Reads the set in a directory; `undefined` where there is none. */
+export function readSet(dir: string): Omit<HeldSet, "host"> | undefined {
   if (!isOwnDirectory(dir)) return undefined;
   const certificates: HeldCertificate[] = [];
   let trust: string | undefined;
@@ -92,7 +97,7 @@ export function readHeld(
     if (!(error instanceof VirtcredsError)) throw error;
     damage = error.message;
   }
-  return { host, dir, certificates, trust, damage };
+  return { dir, certificates, trust, damage };
 }
 
 function readRole(dir: string, role: Role): HeldCertificate | undefined {
@@ -140,7 +145,9 @@ const CURVES: Readonly<Record<string, KeyType>> = {
 };
 
 /** The kind of a certificate's key; `undefined` for one that is not made here. */
-export function keyTypeOf({ publicKey: { oid, curve, bits } }: Certificate): KeyType | undefined {
+export function keyTypeOf(
+  { publicKey: { oid, curve, bits } }: Pick<Certificate, "publicKey">,
+): KeyType | undefined {
   if (oid === "1.3.101.112") return "ed25519";
   if (curve !== undefined) return CURVES[curve];
   return bits === 2048 || bits === 3072 || bits === 4096 ? `rsa-${bits}` : undefined;

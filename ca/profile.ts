@@ -43,9 +43,11 @@ const LEAF_CONSTRAINTS = basicConstraints(false);
 const SIGNING_USAGE = keyUsage(["digitalSignature"], false);
 const STRICT_SIGNING_USAGE = keyUsage(["digitalSignature"], true);
 const RSA_USAGE = keyUsage(["digitalSignature", "keyEncipherment"], true);
+/** The purpose of each role in an extendedKeyUsage. */
+export const PURPOSE_NAME = { server: "serverAuth", client: "clientAuth" } as const;
 const PURPOSE: Readonly<Record<Role, Uint8Array>> = {
-  server: extendedKeyUsage("serverAuth"),
-  client: extendedKeyUsage("clientAuth"),
+  server: extendedKeyUsage(PURPOSE_NAME.server),
+  client: extendedKeyUsage(PURPOSE_NAME.client),
 };
 
 /** The extensions of a self-signed CA certificate that may vouch for all names or a few. */

@@ -36,15 +36,20 @@ export interface HostOptions {
 export interface KeptKey {
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
-  readonly pem: string;
+  /** `undefined` where the host alone has it. */
+  readonly pem: string | undefined;
+  /** The kind of the set's keys by default. */
+  readonly keyType?: KeyType;
 }
 
 /** What a renewal takes over from the set that a host has. */
 export interface Kept {
-  /** Name, DER. */
-  readonly subject: Uint8Array;
+  /** Name, DER; one is made where it is absent. */
+  readonly subject?: Uint8Array;
   /** Of the roles that do not get a new one. */
   readonly keys: ReadonlyMap<Role, KeptKey>;
+  /** The requests that a host asked with which has its keys itself, PEM. */
+  readonly requests?: string;
 }
 
 /** A host that can be issued for. */

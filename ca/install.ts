@@ -1,0 +1,171 @@
+/** On a host: the authority's answer put together with the keys that the host kept. */
+
+import { createFile, readTextLimited, syncDirectory } from "../base/mod.ts";
+import { checkCredentials, type Finding, type Verdict } from "../creds/mod.ts";
+import type { Engine } from "../engine/mod.ts";
+import { exchangePaths } from "../os/mod.ts";
+import { CaError } from "./error.ts";
+import { type HeldSet, readSet } from "./held.ts";
+import { fileNames, isThere, makeDirectory, removeAll, rename, REQUEST_FILE } from "./pki.ts";
+
+/** What is put together, and where. */
+export interface InstallOptions {
+  /** Directory that came from the authority: `pki/hosts/HOST`. */
+  readonly from: string;
+  /** Directory with the host's keys, as `ca request` made it. */
+  readonly keys: string;
+  /** Where the whole set is to be; the directory of the keys by default. */
+  readonly to?: string | undefined;
+  readonly engine: Engine;
+  /** Of the keys, where they are encrypted. */
+  readonly hostPassphrase?: string | undefined;
+}
+
+/** A set that is whole. */
+export interface Installed {
+  /** The directory, as QEMU takes it. */
+  readonly dir: string;
+  readonly files: readonly string[];
+  /** What each line of QEMU says of it. */
+  readonly verdicts: readonly Verdict[];
+  /** When the first of the certificates ends. */
+  readonly notAfter: Date;
+  /** Where the set lies that was there before. */
+  readonly previous: string | undefined;
+}
+
+/**
+ * Puts certificates that came back together with the keys they are for. What was in the place
+ * before is exchanged in one step and kept beside it; if anything does not fit, nothing changes.
+ *
+ * @throws {CaError} `NOT_INSTALLABLE` If a certificate lacks its key, or QEMU would refuse the set.
+ * @throws {BaseError} `FILE_NOT_READABLE`, `FILE_NOT_WRITABLE`.
+ */
+export async function installSet(options: InstallOptions): Promise<Installed> {
+  const { engine, hostPassphrase } = options;
+  const [from, keys] = [trim(options.from), trim(options.keys)];
+  const to = trim(options.to ?? options.keys);
+  const set = readSet(from);
+  if (set === undefined) {
+    throw refuse(from, "there is no such directory", "copy it from the CA: pki/hosts/HOST");
+  }
+  if (set.damage !== undefined) throw refuse(from, set.damage, "copy it from the CA again, whole");
+  const staged = `${to}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    makeDirectory(staged);
+    stage(staged, set, keys);
+    syncDirectory(staged);
+    const verdicts = await checkCredentials(staged, {
+      engine,
+      ...(hostPassphrase === undefined ? {} : { password: hostPassphrase }),
+    });
+    refuseUnfit(verdicts, staged, from);
+    const previous = put(staged, to);
+    return {
+      dir: to,
+      files: fileNames(to),
+      verdicts: verdicts.map((verdict) => ({ ...verdict, dir: to })),
+      notAfter: new Date(Math.min(...set.certificates.map((one) => +one.certificate.notAfter))),
+      previous,
+    };
+  } catch (error) {
+    removeAll(staged);
+    throw error;
+  }
+}
+
+function stage(staged: string, set: Omit<HeldSet, "host">, keys: string): void {
+  for (const name of fileNames(set.dir)) {
+    if (name.endsWith("-key.pem")) continue;
+    createFile(`${staged}/${name}`, readTextLimited(`${set.dir}/${name}`), 0o644);
+  }
+  for (const { role } of set.certificates) {
+    const file = `${keys}/${role}-key.pem`;
+    if (!isThere(file)) {
+      throw refuse(
+        set.dir,
+        `it has a ${role}'s certificate, and ${file} does not exist`,
+        "name the directory that has the keys: --out DIR",
+      );
+    }
+    createFile(`${staged}/${role}-key.pem`, readTextLimited(file), 0o600);
+  }
+  const request = `${keys}/${REQUEST_FILE}`;
+  if (!isThere(`${staged}/${REQUEST_FILE}`) && isThere(request)) {
+    createFile(`${staged}/${REQUEST_FILE}`, readTextLimited(request), 0o644);
+  }
+}
+
+/** A set that some line of QEMU takes is the operator's choice (`--profile strict`). */
+function refuseUnfit(verdicts: readonly Verdict[], staged: string, from: string): void {
+  for (const endpoint of ["server", "client"] as const) {
+    const of = verdicts.filter((verdict) => verdict.endpoint === endpoint);
+    const wrong = of.flatMap(({ findings }) => findings).find(isMismatch);
+    if (wrong !== undefined) {
+      throw refuse(
+        from,
+        `its ${endpoint}-cert.pem is for another key than the ${endpoint}-key.pem here`,
+        "sign the request that lies beside the keys, and copy the answer to that one",
+      );
+    }
+    if (of.length === 0 || of.some(({ ok }) => ok)) continue;
+    const { message, findings } = of[0]!;
+    throw refuse(from, message.replaceAll(staged, from), findings[0]?.mend ?? "copy it again");
+  }
+}
+
+function isMismatch({ code, severity }: Finding): boolean {
+  return code === "KEY_MISMATCH" && severity === "error";
+}
+
+/** In the place of what is there, with its owners and modes; gives where that one went. */
+function put(staged: string, to: string): string | undefined {
+  if (!isThere(to)) {
+    rename(staged, to);
+    syncParent(to);
+    return undefined;
+  }
+  takeOver(to, staged);
+  const previous = `${to}.previous`;
+  if (exchangePaths(staged, to)) {
+    removeAll(previous);
+    rename(staged, previous);
+  } else {
+    removeAll(previous);
+    rename(to, previous);
+    rename(staged, to);
+  }
+  syncParent(to);
+  return previous;
+}
+
+/** The account that QEMU runs as has to read the new files as it read the old ones. */
+function takeOver(from: string, into: string): void {
+  copyAccess(from, into);
+  const before = fileNames(from);
+  for (const name of fileNames(into)) {
+    if (before.includes(name)) copyAccess(`${from}/${name}`, `${into}/${name}`);
+  }
+}
+
+function copyAccess(from: string, to: string): void {
+  const { mode, uid, gid } = Deno.lstatSync(from);
+  try {
+    if (uid !== null && gid !== null) Deno.chownSync(to, uid, gid);
+  } catch {
+    // Only root gives files away; then they are the caller's, as the ones before were.
+  }
+  if (mode !== null) Deno.chmodSync(to, mode & 0o777);
+}
+
+function syncParent(path: string): void {
+  syncDirectory(path.replace(/[^/]*$/, "") || ".");
+}
+
+function trim(path: string): string {
+  return path.replace(/(?<=.)\/+$/, "");
+}
+
+function refuse(file: string, cause: string, hint: string): CaError {
+  return new CaError("NOT_INSTALLABLE", { file, cause, hint });
+}
