@@ -61,5 +61,15 @@ export { verifySession } from "./session.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
 export { authorizationOption, readTree, type TreeNode } from "./tree.ts";
 export * from "./types.ts";
+export {
+  PATH_BUDGET,
+  type PathBudget,
+  type PathFault,
+  type PathOptions,
+  type PathProblem,
+  type PathResult,
+  type PolicyInput,
+  validatePath,
+} from "./validate.ts";
 export { watchDirectories } from "./watch.ts";
 export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";
