@@ -34,29 +34,40 @@ export function canServe(leaf: Certificate | undefined): boolean {
  * server names issued a member of it.
  */
 export function offeredChain(client: Side, server: Side): readonly Certificate[] {
-  const [leaf] = client.chain;
-  if (leaf === undefined || !maySign(leaf)) return [];
   const isKnown = server.anchors.length === 0 ||
     client.chain.some(({ issuer }) =>
       server.anchors.some(({ subject }) => sameBytes(subject.raw, issuer.raw))
     );
-  return isKnown ? client.chain : [];
+  return isKnown && client.chain[0] !== undefined && maySign(client.chain[0]) ? client.chain : [];
 }
 
-/** What a side says of the chain that its peer sent, names apart. */
+/** What a server says of a client that sent nothing. */
+export function nothingSent({ chain: [leaf] }: Side): Complaint {
+  const message = `Verify failed: ${NO_CERTIFICATE}`;
+  if (leaf === undefined) {
+    return { code: "PEER_VERIFY", message, cause: "the client has no certificate with its key" };
+  }
+  return maySign(leaf)
+    ? {
+      code: "PEER_NO_ISSUER",
+      message,
+      cause: `a client does not offer what no authority of the server issued: ${leaf.issuer.text}`,
+    }
+    : {
+      code: "PEER_VERIFY",
+      message,
+      cause: "the key usage of the client's certificate lets it not sign",
+    };
+}
+
+/** What a side says of the chain that its peer sent, if any; names apart. */
 export function complaintOf(
   sent: readonly Certificate[],
   judge: Side,
   context: ChainContext,
 ): Complaint | undefined {
   const [leaf] = sent;
-  if (leaf === undefined) {
-    return {
-      code: "PEER_VERIFY",
-      message: `Verify failed: ${NO_CERTIFICATE}`,
-      cause: "it sent no certificate",
-    };
-  }
+  if (leaf === undefined) return undefined;
   const status = verifyPeerChain(sent, judge.anchors, judge.crls, {
     ...context,
     minRsaBits: MIN_RSA_BITS,

@@ -1,7 +1,13 @@
 /** Judges pairs: what a side says of another depends on its trust alone, and is found out once. */
 
 import type { Endpoint } from "../engine/mod.ts";
-import { canServe, type Complaint, complaintOf, offeredChain } from "./_matrix_look.ts";
+import {
+  canServe,
+  type Complaint,
+  complaintOf,
+  nothingSent,
+  offeredChain,
+} from "./_matrix_look.ts";
 import type { RefusedLoad, Side } from "./_matrix_side.ts";
 import { quote, reissue } from "./_mend.ts";
 import type { MatrixNode, MatrixRefusal, PairOutcome, PairState } from "./matrix.ts";
@@ -24,9 +30,10 @@ type Say = (judged: Side, judge: Side) => Complaint | undefined;
 /** Makes the judge of a fleet. */
 export function judgePairs(nodes: readonly MatrixNode[], context: ChainContext): PairJudge {
   const ofServer = oncePerTrust((server, client) => complaintOf(server.chain, client, context));
-  const ofClient = oncePerTrust((client, server) =>
-    complaintOf(offeredChain(client, server), server, context)
-  );
+  const ofClient = oncePerTrust((client, server) => {
+    const sent = offeredChain(client, server);
+    return sent.length === 0 ? nothingSent(client) : complaintOf(sent, server, context);
+  });
   const judges = {
     client: onePerTrust(nodes.map(({ client }) => client)),
     server: onePerTrust(nodes.map(({ server }) => server)),
@@ -54,7 +61,7 @@ export function judgePairs(nodes: readonly MatrixNode[], context: ChainContext):
       return JSON.stringify([
         [...load(client), ...judges.server.map((judge) => ofClient(client, judge)?.message)],
         [...load(server), ...judges.client.map((judge) => ofServer(server, judge)?.message)],
-        [canServe(server.chain[0]), names.every(({ ok }) => ok) || names],
+        [canServe(server.chain[0]), names.length > 0 && names.every(({ ok }) => ok) || names],
       ]);
     },
   };
@@ -83,9 +90,9 @@ function judgePair(
   const { names } = destination;
   const refusals = [...refusalsOf(source, destination, ofServer, ofClient)];
   const isMeant = source.client.isMeant && destination.server.isMeant;
-  const passes: PairState = names.every(({ ok }) => ok) ? "passes" : "names";
-  const state = !isMeant ? "role" : refusals.length > 0 ? "refused" : passes;
-  return { state, refusals, names };
+  const isLetIn = refusals.every(({ when }) => when === "name");
+  const passes: PairState = refusals.length === 0 ? "passes" : "names";
+  return { state: !isMeant ? "role" : isLetIn ? passes : "refused", refusals, names };
 }
 
 function* refusalsOf(
@@ -114,33 +121,45 @@ function* refusalsOf(
   }
   const [bySource, byDestination] = [ofServer(server, client), ofClient(client, server)];
   const seen = (other: Complaint | undefined) => other?.message ?? CUT_OFF;
-  const trusts = compareTrust(source, destination);
+  // Who has the wrong authority cannot be told from here.
+  const compare = `have both trust one authority: cmp ${
+    [source, destination].map(({ host }) => quote(`${host.dir}/ca-cert.pem`)).join(" ")
+  }`;
+  const mendOf = ({ code }: Complaint, node: MatrixNode, endpoint: Endpoint) =>
+    code === "PEER_NO_ISSUER" ? compare : reissueOf(node, endpoint);
   if (bySource !== undefined) {
-    const mend = trusts(bySource) ?? reissueOf(destination, "server");
+    const mend = mendOf(bySource, destination, "server");
     yield { by: "source", when: "session", ...bySource, seen: seen(byDestination), mend };
-  }
+  } else yield* refusedNames(destination, seen(byDestination));
   if (byDestination !== undefined) {
-    const mend = (client.chain.length > 0 ? trusts(byDestination) : undefined) ??
-      reissueOf(source, "client");
+    const mend = mendOf(byDestination, source, "client");
     yield { by: "destination", when: "session", ...byDestination, seen: seen(bySource), mend };
   }
+}
+
+/** A client holds the name against a certificate that it trusts. */
+function* refusedNames(destination: MatrixNode, seen: string): Iterable<MatrixRefusal> {
+  const { names, host } = destination;
+  const missing = names.filter(({ ok }) => !ok);
+  // Without a name there is nothing to dial that would fit.
+  if (names.length > 0 && missing.length === 0) return;
+  const named = missing.map(({ name }) => name);
+  const flags = missing.filter(({ name }) => name !== host.name)
+    .map(({ name, kind }) => ` --${kind === "dns" ? "dns" : "ip"} ${quote(name)}`);
+  yield {
+    by: "source",
+    when: "name",
+    code: "PEER_HOSTNAME",
+    message: `Certificate does not match the hostname ${named[0] ?? host.name}`,
+    seen,
+    cause: `its certificate is not for ${named.join(", ") || "any name"}`,
+    mend: `${reissueOf(destination, "server")}${flags.join("")}`,
+  };
 }
 
 function refusedLoad(by: MatrixRefusal["by"], { finding, qemu }: RefusedLoad): MatrixRefusal {
   const { code, message, cause, mend } = finding;
   return { by, when: "load", code, message, seen: "", cause, mend, qemu };
-}
-
-/** Where the authorities differ, who has the wrong ones cannot be told from here. */
-function compareTrust(
-  source: MatrixNode,
-  destination: MatrixNode,
-): (complaint: Complaint) => string | undefined {
-  const files = [source, destination].map(({ host }) => quote(`${host.dir}/ca-cert.pem`));
-  return ({ code }) =>
-    code === "PEER_NO_ISSUER" || code === "PEER_VERIFY"
-      ? `have both trust one authority: cmp ${files.join(" ")}`
-      : undefined;
 }
 
 function reissueOf({ host, ...sides }: MatrixNode, endpoint: Endpoint): string {

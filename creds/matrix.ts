@@ -21,7 +21,10 @@ export interface MatrixHost {
   readonly dir: string;
   /** The lines of QEMU it may run; it passes where all of them do. */
   readonly profiles: readonly Profile[];
-  /** What others reach it by; by default its name, if it is one, and those of its certificate. */
+  /**
+   * What others reach it by; by default the names of its certificate and, where its directory is
+   * `hosts/HOST`, that.
+   */
   readonly names?: readonly string[];
   /** What it is meant to be; by default what it has files for. */
   readonly roles?: readonly Endpoint[];
@@ -41,8 +44,11 @@ export interface ReachName {
 export interface MatrixRefusal {
   /** Whose QEMU refuses. */
   readonly by: "source" | "destination";
-  /** At the making of its object, in the handshake, or of its peer after it. */
-  readonly when: "load" | "handshake" | "session";
+  /**
+   * At the making of its object, in the handshake, of its peer after it, or, by the names that are
+   * not `ok` only, of the name it dialled.
+   */
+  readonly when: "load" | "handshake" | "session" | "name";
   /** As `creds explain` has it. */
   readonly code: string;
   /** What it says, in QEMU's words. */
@@ -64,7 +70,6 @@ export type PairState = "passes" | "names" | "refused" | "role";
 /** The outcome of an ordered pair. */
 export interface PairOutcome {
   readonly state: PairState;
-  /** What holds whatever the name. */
   readonly refusals: readonly MatrixRefusal[];
   /** The names of the destination; by those that are not `ok` the source refuses it. */
   readonly names: readonly ReachName[];
@@ -77,6 +82,8 @@ export interface MatrixEntry {
   readonly qemu: readonly string[];
   readonly names: readonly ReachName[];
   readonly roles: readonly Endpoint[];
+  /** Hosts of the same number have the same authorities. */
+  readonly trust: number;
   /** Hosts of the same number do the same in every pair with a third. */
   readonly kind: number;
 }
@@ -117,6 +124,7 @@ export async function judgeMatrix(
         qemu: profiles.map((profile) => profile.name),
         names: node.names,
         roles: (["server", "client"] as const).filter((role) => node[role].isMeant),
+        trust: node.client.trust,
         kind: kinds.get(kind)!,
       };
     }),
@@ -139,7 +147,7 @@ async function readNode(host: MatrixHost, context: SideContext): Promise<MatrixN
     readSide(dir, role, profiles, roles?.includes(role), find, context);
   const [client, server] = [await read("client"), await read("server")];
   const [leaf] = server.chain;
-  const names = host.names ?? namesOf(host.name, leaf === undefined ? [] : certificateNames(leaf));
+  const names = host.names ?? namesOf(dir, leaf === undefined ? [] : certificateNames(leaf));
   return {
     host,
     client,
@@ -153,10 +161,10 @@ async function readNode(host: MatrixHost, context: SideContext): Promise<MatrixN
 }
 
 /** Nobody dials a wildcard. */
-function namesOf(name: string, own: readonly string[]): string[] {
-  const dialled = own.filter((one) => !one.startsWith("*"));
-  const isName = parseIpAddress(name) !== undefined || /^[a-z\d-]+(\.[a-z\d-]+)*$/i.test(name);
-  return isName ? [...new Set([name, ...dialled])] : dialled;
+function namesOf(dir: string, own: readonly string[]): string[] {
+  const host = /(?:^|\/)hosts\/([^/]+)\/*$/.exec(dir)?.[1];
+  const names = own.filter((name) => !name.startsWith("*"));
+  return [...new Set(host === undefined ? names : [host, ...names])];
 }
 
 function kindOfName(name: string): NameKind {
