@@ -31,14 +31,18 @@ export interface ExportWritten {
  *
  * As root the layout's owners are set; otherwise only those that the user asked for.
  *
- * @param isAsked Whether the user named an owner or group, so that it has to be set.
+ * @param asked What the user named, which therefore has to be set.
  * @throws {CaError} `NOT_A_DIRECTORY`, `ACCOUNT`.
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
  */
-export function writeExport(plan: ExportPlan, out: string, isAsked: boolean): ExportWritten {
+export function writeExport(
+  plan: ExportPlan,
+  out: string,
+  asked: readonly AccountOption[] = [],
+): ExportWritten {
   const root = out.length > 1 ? out.replace(/\/+$/, "") || "/" : out;
   const at = (path: string) => path === "" ? root : root === "/" ? `/${path}` : `${root}/${path}`;
-  const owners = ownersOf(plan.entries, isAsked);
+  const owners = ownersOf(plan.entries, asked);
   const modes: { path: string; has: number; wants: number }[] = [];
   const files = plan.entries.filter(isFile);
   for (const entry of plan.entries) {
@@ -95,20 +99,17 @@ interface Owners {
   id(account: TarAccount | undefined, option: AccountOption): number | undefined;
 }
 
-function ownersOf(entries: readonly ExportEntry[], isAsked: boolean): Owners {
-  if (Deno.build.os === "windows" || (Deno.uid() !== 0 && !isAsked)) {
-    const hasOwner = entries.some(({ owner, group }) => owner !== undefined || group !== undefined);
-    return { unowned: hasOwner ? "not root" : "", id: () => undefined };
-  }
+function ownersOf(entries: readonly ExportEntry[], asked: readonly AccountOption[]): Owners {
+  const isRoot = Deno.build.os !== "windows" && Deno.uid() === 0;
   const known = new Map<string, number | undefined>();
   let unowned: ExportWritten["unowned"] = "";
   for (const entry of entries) {
-    for (const option of ["--owner", "--group"] as const) {
-      const account = option === "--owner" ? entry.owner : entry.group;
+    for (const [option, account] of [["--owner", entry.owner], ["--group", entry.group]] as const) {
       if (account === undefined) continue;
-      const id = localId(account, option);
+      const isAsked = asked.includes(option);
+      const id = isRoot || isAsked ? localId(account, option) : undefined;
       if (id === undefined && isAsked) throw unknownAccount(account, option);
-      if (id === undefined) unowned = "unknown";
+      if (id === undefined) unowned = isRoot ? "unknown" : "not root";
       known.set(option + account.name + account.id, id);
     }
   }

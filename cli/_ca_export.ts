@@ -139,8 +139,8 @@ async function pack(plan: ExportPlan, tar: string): Promise<void> {
 
 async function write(plan: ExportPlan, out: string, input: Input): Promise<void> {
   const { writeExport } = await import("../ca/mod.ts");
-  const isAsked = input.get("owner") !== undefined || input.get("group") !== undefined;
-  const written = writeExport(plan, out, isAsked);
+  const asked = (["owner", "group"] as const).filter((name) => input.get(name) !== undefined);
+  const written = writeExport(plan, out, asked.map((name) => `--${name}` as const));
   show(plan, out.replace(/(.)\/+$/, "$1"), input);
   sayWritten(plan, written, out);
 }
@@ -196,10 +196,7 @@ function sayWritten(plan: ExportPlan, written: ExportWritten, out: string): void
     );
   }
   for (const file of written.stale) {
-    say(
-      `warning: ${file} is of an earlier set, and ${plan.layout.reader} may read it`,
-      `rm ${file}`,
-    );
+    say(`warning: ${file} is from before and would be read too`, `rm ${file}`);
   }
   if (plan.layout.judge === "qemu" && plan.layout.name !== "spice") {
     say(`hint: QEMU takes it as dir=${resolve(out)}; see: deno task creds check ${out}`);
