@@ -7,6 +7,7 @@ import { signCrlOf } from "./crl_file.ts";
 import { encodeExtension } from "./extensions.ts";
 import type { Issuer } from "./issuer.ts";
 import { CA_CERTIFICATE_FILE, CA_CRL_FILE, type PkiPaths } from "./pki.ts";
+import { issuerId } from "./store.ts";
 import { authorityValidity, LONGEST_DAYS, wholeDays } from "./validity.ts";
 
 const AUTHORITY_KEY = "2.5.29.35";
@@ -52,11 +53,15 @@ export async function stageAuthority(
   // One that has expired would make QEMU before 10.2 refuse the whole file.
   const others = issuer.certificates.filter((one) => one !== old && one.notAfter >= now);
   const bundle = [certificate, ...others.map((one) => one.raw)];
-  const { pem } = await signCrlOf(paths, { ...issuer, ...validity }, key, now);
+  const store = await change.store();
+  const { pem, act } = await signCrlOf(paths, { ...issuer, ...validity }, key, now, { store });
   const staged = change.stageAuthority("replace");
   createFile(`${staged}/${CA_CRL_FILE}`, pem, 0o644, false);
   const text = bundle.map((der) => encodePem("CERTIFICATE", der)).join("");
   createFile(`${staged}/${CA_CERTIFICATE_FILE}`, text, 0o644, false);
+  const id = issuerId(issuer.subject);
+  change.record({ act: "renew-ca", issuer: id, serial: serialText(serial), certificate });
+  change.record(act);
   return {
     certificate: paths.caCertificate,
     serial: serialText(serial),

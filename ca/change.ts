@@ -1,7 +1,9 @@
 /** A change of an authority's directory: all of it or nothing, one at a time. */
 
 import { createFile, syncDirectory, syncFile } from "../base/mod.ts";
+import type { SigningKey } from "../engine/mod.ts";
 import { syncFileSystem } from "../os/mod.ts";
+import { type Act, sealActs, signRecords } from "./act.ts";
 import {
   type Journal,
   readJournal,
@@ -9,8 +11,12 @@ import {
   type StagedHost,
   writeJournal,
 } from "./journal.ts";
+import { appendOnce, openLedger } from "./ledger.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
+import { decodeRecord, encodeRecord, type LogRecord } from "./log_entry.ts";
+import { mirrorLog } from "./log_file.ts";
 import {
+  CA_CRL_FILE,
   ensureDirectory,
   entryNames,
   makeDirectory,
@@ -18,7 +24,8 @@ import {
   removeAll,
   withHint,
 } from "./pki.ts";
-import { abandon, publish, setDigest, STAGED_AUTHORITY } from "./publish.ts";
+import { abandon, publish, setDigest, STAGED_AUTHORITY, STAGED_CRL } from "./publish.ts";
+import type { Store } from "./store.ts";
 
 /** From how many staged sets on one sync of the whole file system is the cheaper one. */
 const MANY_DIRECTORIES = 4;
@@ -29,13 +36,20 @@ export interface Change {
   stageHost(host: string): string;
   /** Gives a host up that was staged. */
   discardHost(host: string): void;
-  /**
-   * Notes a certificate among the issued ones. It is there before its set is published: one that
-   * a crash kept from its host does no harm, one that nobody knows of cannot be revoked.
-   */
-  record(serial: string, pem: string): void;
   /** Makes the directory that the CA's own files are to be written to. */
   stageAuthority(mode: "create" | "replace"): string;
+  /** Puts a CRL, PEM, into the authority's directory and into those of hosts, at the end. */
+  stageCrl(pem: string, hosts: readonly string[]): void;
+  /**
+   * Notes what is done: it reaches the log, and the store what follows from it, in one transaction
+   * with the rest of this change. That is before a set is published: a certificate that a crash
+   * kept from its host does no harm, one that nobody knows of cannot be revoked.
+   */
+  record(act: Act): void;
+  /** The store as it is before this change. */
+  store(): Promise<Store>;
+  /** Keeps an opened authority until the change is over, so that its key signs the log. */
+  signedBy<T extends Disposable & { readonly key: SigningKey }>(issuer: T): T;
 }
 
 /**
@@ -45,7 +59,7 @@ export interface Change {
  * The contract: files are staged with their final mode; to sync them is done here, for all at once.
  * A host is staged once.
  *
- * @throws {CaError} `JOURNAL`, `NOT_A_DIRECTORY`.
+ * @throws {CaError} `JOURNAL`, `NOT_A_DIRECTORY`; what is wrong with the store, as `openLedger`.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
  */
 export async function changePki<T>(
@@ -55,17 +69,52 @@ export async function changePki<T>(
 ): Promise<T> {
   try {
     using _lock = await takeLock(paths.lock, options);
-    await finishInterrupted(paths);
-    return await runChange(paths, work);
+    await using ledger = new Ledger(paths);
+    await finishInterrupted(paths, ledger);
+    return await runChange(paths, ledger, work);
   } catch (error) {
     throw withHint(error, paths.root);
   }
 }
 
-async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T>): Promise<T> {
-  const staged = new Set<string>();
-  const records = new Map<string, string>();
-  let authority: "create" | "replace" | undefined;
+/** The store, opened when it is first needed: much that is done needs none. */
+class Ledger implements AsyncDisposable {
+  #store: Promise<Store> | undefined;
+
+  constructor(readonly paths: PkiPaths) {}
+
+  open(): Promise<Store> {
+    return this.#store ??= openLedger(this.paths);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const store = await this.#store?.catch(() => undefined);
+    await store?.[Symbol.asyncDispose]();
+  }
+}
+
+/** What the work has staged and noted. */
+interface Staged {
+  readonly hosts: Set<string>;
+  readonly acts: Act[];
+  authority: "create" | "replace" | undefined;
+  crl: boolean;
+  key: SigningKey | undefined;
+}
+
+async function runChange<T>(
+  paths: PkiPaths,
+  ledger: Ledger,
+  work: (change: Change) => Promise<T>,
+): Promise<T> {
+  const staged: Staged = {
+    hosts: new Set(),
+    acts: [],
+    authority: undefined,
+    crl: false,
+    key: undefined,
+  };
+  using owned = new DisposableStack();
   const stage = (name: string) => {
     ensureDirectory(paths.staging);
     const directory = `${paths.staging}/${name}`;
@@ -75,21 +124,31 @@ async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T
   try {
     const result = await work({
       stageHost(host) {
-        staged.add(host);
+        staged.hosts.add(host);
         return stage(host);
       },
       discardHost(host) {
-        if (staged.delete(host)) removeAll(`${paths.staging}/${host}`);
-      },
-      record(serial, pem) {
-        records.set(serial, pem);
+        if (staged.hosts.delete(host)) removeAll(`${paths.staging}/${host}`);
       },
       stageAuthority(mode) {
-        authority = mode;
+        staged.authority = mode;
         return stage(STAGED_AUTHORITY);
       },
+      stageCrl(pem, hosts) {
+        staged.crl = true;
+        const directory = stage(STAGED_CRL);
+        createFile(`${directory}/${CA_CRL_FILE}`, pem, 0o644, false);
+        makeDirectory(`${directory}/hosts`);
+        for (const host of hosts) createFile(`${directory}/hosts/${host}`, pem, 0o644, false);
+      },
+      record: (act) => void staged.acts.push(act),
+      store: () => ledger.open(),
+      signedBy(issuer) {
+        staged.key = issuer.key;
+        return owned.use(issuer);
+      },
     });
-    await commit(paths, authority, [...staged], records);
+    await commit(paths, ledger, staged);
     return result;
   } catch (error) {
     discardStaged(paths);
@@ -97,27 +156,32 @@ async function runChange<T>(paths: PkiPaths, work: (change: Change) => Promise<T
   }
 }
 
-async function commit(
-  paths: PkiPaths,
-  authority: "create" | "replace" | undefined,
-  staged: readonly string[],
-  records: ReadonlyMap<string, string>,
-): Promise<void> {
-  const directories = staged.map((host) => `${paths.staging}/${host}`);
-  if (authority !== undefined) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
-  if (directories.length === 0) return;
-  writeRecords(paths, records);
-  await syncStaged(paths, directories, records);
+async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<void> {
+  const directories = [...staged.hosts].map((host) => `${paths.staging}/${host}`);
+  const records = await seal(ledger, staged);
+  if (staged.authority !== undefined) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
+  if (staged.crl) directories.push(...[STAGED_CRL, `${STAGED_CRL}/hosts`].map(at(paths.staging)));
+  if (directories.length === 0) return await append(paths, ledger, records);
+  await syncStaged(paths, directories);
   const hosts: StagedHost[] = [];
-  for (const [i, host] of staged.entries()) {
+  for (const [i, host] of [...staged.hosts].entries()) {
     hosts.push({ host, digest: await setDigest(directories[i]!) });
   }
   const journal: Journal = {
-    authority: authority !== undefined,
-    replaces: authority === "replace",
+    authority: staged.authority !== undefined,
+    replaces: staged.authority === "replace",
     hosts,
+    crl: staged.crl,
+    records: records.map(encodeRecord),
   };
   writeJournal(paths, journal);
+  try {
+    if (records.length > 0) await (await ledger.open()).append(records);
+  } catch (error) {
+    removeJournal(paths);
+    throw error;
+  }
+  if (records.length > 0) await mirrorLog(paths.log, await ledger.open());
   try {
     await publish(paths, journal);
   } catch (error) {
@@ -128,9 +192,28 @@ async function commit(
   removeAll(paths.staging);
 }
 
-async function finishInterrupted(paths: PkiPaths): Promise<void> {
+/** Makes the log's entries of what was done, behind the ones that are there. */
+async function seal(ledger: Ledger, { acts, key }: Staged): Promise<LogRecord[]> {
+  if (acts.length === 0) return [];
+  const records = sealActs(acts, await (await ledger.open()).head());
+  return key === undefined ? records : await signRecords(records, key);
+}
+
+async function append(
+  paths: PkiPaths,
+  ledger: Ledger,
+  records: readonly LogRecord[],
+): Promise<void> {
+  if (records.length === 0) return;
+  const store = await ledger.open();
+  await appendOnce(store, records);
+  await mirrorLog(paths.log, store);
+}
+
+async function finishInterrupted(paths: PkiPaths, ledger: Ledger): Promise<void> {
   const journal = readJournal(paths);
   if (journal !== undefined) {
+    await append(paths, ledger, (journal.records ?? []).map((line) => decodeRecord(line)!));
     await publish(paths, journal);
     removeJournal(paths);
   }
@@ -146,28 +229,8 @@ function discardStaged(paths: PkiPaths): void {
   }
 }
 
-function writeRecords(paths: PkiPaths, records: ReadonlyMap<string, string>): void {
-  if (records.size === 0) return;
-  ensureDirectory(paths.issued);
-  const written: string[] = [];
-  try {
-    for (const [serial, pem] of records) {
-      const file = `${paths.issued}/${serial}.pem`;
-      createFile(file, pem, 0o644, false);
-      written.push(file);
-    }
-  } catch (error) {
-    for (const file of written) removeAll(file);
-    throw error;
-  }
-}
-
 /** Everything that is staged reaches the disk before the journal names it. */
-async function syncStaged(
-  paths: PkiPaths,
-  directories: readonly string[],
-  records: ReadonlyMap<string, string>,
-): Promise<void> {
+async function syncStaged(paths: PkiPaths, directories: readonly string[]): Promise<void> {
   // For a few files it would be waiting for what other programs have written.
   if (directories.length >= MANY_DIRECTORIES && await syncFileSystem(paths.staging)) return;
   for (const directory of directories) {
@@ -175,8 +238,8 @@ async function syncStaged(
     syncDirectory(directory);
   }
   syncDirectory(paths.staging);
-  if (records.size === 0) return;
-  for (const serial of records.keys()) syncFile(`${paths.issued}/${serial}.pem`);
-  syncDirectory(paths.issued);
-  syncDirectory(paths.root);
+}
+
+function at(directory: string): (name: string) => string {
+  return (name) => `${directory}/${name}`;
 }

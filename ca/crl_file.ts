@@ -3,11 +3,14 @@
 import { decodePem, encodePem, readTextLimited } from "../base/mod.ts";
 import { parseCrl } from "../creds/mod.ts";
 import type { SigningKey } from "../engine/mod.ts";
+import type { Act } from "./act.ts";
 import { crlNumberAt, type RevokedEntry, signCrl } from "./crl.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
 import type { IssuerIdentity } from "./issuer.ts";
+import { sha256 } from "./log_entry.ts";
 import { isThere, type PkiPaths } from "./pki.ts";
 import { CRL_LABEL, readRevoked } from "./revoked.ts";
+import { issuerId, type Store, type StoredRevocation } from "./store.ts";
 import { crlDates } from "./validity.ts";
 
 /** A CRL that was made. */
@@ -18,6 +21,8 @@ export interface MadeCrl {
   readonly thisUpdate: Date;
   readonly nextUpdate: Date;
   readonly entries: readonly RevokedEntry[];
+  /** What the log is to have of it. */
+  readonly act: Act;
 }
 
 /** What is new in a CRL. */
@@ -25,6 +30,8 @@ export interface CrlChange {
   readonly revoked?: readonly RevokedEntry[];
   /** Days until the next one is due; until the CA ends by default. */
   readonly days?: number | undefined;
+  /** What it has revoked, and its last number, in case the file was lost. */
+  readonly store: Store;
 }
 
 /**
@@ -37,12 +44,17 @@ export async function signCrlOf(
   issuer: IssuerIdentity,
   key: SigningKey,
   now: Date,
-  { revoked = [], days }: CrlChange = {},
+  { revoked = [], days, store }: CrlChange,
 ): Promise<MadeCrl> {
   const last = readRevoked(paths, issuer.subject);
-  const entries = [...last.entries.values(), ...revoked];
-  const clock = BigInt(`0x${crlNumberAt(now).toHex()}`);
-  const number = clock > last.number ? clock : last.number + 1n;
+  const id = issuerId(issuer.subject);
+  const stored = (await store.revocations(id)).map(entryOf);
+  const known = [...last.entries.values(), ...stored, ...revoked];
+  // The first of each stands, as in the store.
+  const unique = new Map(known.toReversed().map((entry) => [entry.serial.toHex(), entry]));
+  const entries = [...unique.values()].reverse();
+  const clock = BigInt(`0x${crlNumberAt(now).toHex()}`) - 1n;
+  const number = [last.number, await store.crlNumber(id)].reduce(maximum, clock) + 1n;
   const dates = crlDates(now, issuer, days);
   const crl = await signCrl({
     issuer: issuer.subject,
@@ -52,7 +64,25 @@ export async function signCrlOf(
     revoked: entries,
   }, key);
   const pem = [crl, ...othersIn(paths, issuer)].map((der) => encodePem(CRL_LABEL, der)).join("");
-  return { pem, number, ...dates, entries };
+  return {
+    pem,
+    number,
+    ...dates,
+    entries,
+    act: { act: "crl", issuer: id, number, sha256: sha256(crl) },
+  };
+}
+
+function entryOf({ serial, date, reason }: StoredRevocation): RevokedEntry {
+  return {
+    serial: Uint8Array.fromHex(serial),
+    date,
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+function maximum(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function othersIn(paths: PkiPaths, issuer: IssuerIdentity): Uint8Array[] {

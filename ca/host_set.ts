@@ -1,8 +1,9 @@
 /** A host's set of keys and certificates as it is made. */
 
 import { createFile, encodePem } from "../base/mod.ts";
-import { checkCredentials, type Profile, PROFILES } from "../creds/mod.ts";
+import { checkCredentials, type Finding, type Profile, PROFILES } from "../creds/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
+import type { Act } from "./act.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import type { Change } from "./change.ts";
 import { CaError } from "./error.ts";
@@ -15,8 +16,10 @@ import {
   entryNames,
   isOwnDirectory,
   type PkiPaths,
+  REQUEST_FILE,
 } from "./pki.ts";
 import type { HostRequest, KeptKey } from "./request.ts";
+import { issuerId } from "./store.ts";
 import { hostValidity } from "./validity.ts";
 
 /** A host's set to be made. */
@@ -43,16 +46,24 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
   createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644, false);
   createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644, false);
   const certificates: IssuedCertificate[] = [];
-  const records: [serial: string, pem: string][] = [];
+  const records: Act[] = [];
+  const keysOnHost = request.kept?.requests !== undefined;
+  if (keysOnHost) createFile(`${staged}/${REQUEST_FILE}`, request.kept.requests, 0o644, false);
   for (const role of request.roles) {
     const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
-    const { publicKey, pem } = request.kept?.keys.get(role) ??
+    const { publicKey, pem, keyType = request.keyType } = request.kept?.keys.get(role) ??
       await makeKey(context, request.keyType);
-    const leaf = await signLeaf({ ...request, ...validity, role, publicKey }, issuer);
+    const leaf = await signLeaf({ ...request, ...validity, role, publicKey, keyType }, issuer);
     const text = certificatePem(host, leaf.certificate);
     createFile(`${staged}/${certificate}`, text, 0o644, false);
-    createFile(`${staged}/${key}`, pem, 0o600, false);
-    records.push([serialText(leaf.serial), text]);
+    if (pem !== undefined) createFile(`${staged}/${key}`, pem, 0o600, false);
+    records.push({
+      act: request.kept === undefined ? "issue" : "renew",
+      host,
+      issuer: issuerId(issuer.subject),
+      serial: serialText(leaf.serial),
+      certificate: leaf.certificate,
+    });
     certificates.push({
       role,
       certificate: `${dir}/${certificate}`,
@@ -61,8 +72,8 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
       sha256: await fingerprint(leaf.certificate),
     });
   }
-  await refuseWhatQemuRefuses(work, staged, dir);
-  for (const [serial, pem] of records) change.record(serial, pem);
+  await refuseWhatQemuRefuses(work, staged, dir, keysOnHost);
+  for (const act of records) change.record(act);
   const files = entryNames(staged);
   const before = isOwnDirectory(dir) ? entryNames(dir) : undefined;
   return {
@@ -75,6 +86,7 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
     files: files.map((name) => `${dir}/${name}`),
     ...validity,
     cut,
+    keysOnHost,
     named: fitsSubject(request, issuer),
     previous: before === undefined ? undefined : `${paths.previous}/${host}`,
     dropped: (before ?? []).filter((name) => !files.includes(name)),
@@ -95,8 +107,16 @@ function linesFor(request: HostRequest): readonly Profile[] {
   return request.profile === "strict" ? STRICT_LINES : PROFILES;
 }
 
-/** Hands nothing out that some line of QEMU would not load: an authority of other make may be odd. */
-async function refuseWhatQemuRefuses(work: SetWork, staged: string, dir: string): Promise<void> {
+/**
+ * Hands nothing out that some line of QEMU would not load: an authority of other make may be odd.
+ * Of a set whose keys the host has, only that they are missing is let pass.
+ */
+async function refuseWhatQemuRefuses(
+  work: SetWork,
+  staged: string,
+  dir: string,
+  keysOnHost: boolean,
+): Promise<void> {
   const { now, request, context: { engine, hostPassphrase: password } } = work;
   const verdicts = await checkCredentials(staged, {
     engine,
@@ -106,12 +126,20 @@ async function refuseWhatQemuRefuses(work: SetWork, staged: string, dir: string)
   });
   for (const verdict of verdicts) {
     if (verdict.ok) continue;
+    const refusal = verdict.findings.find((one) =>
+      one.severity === "error" && !(keysOnHost && isMissingKey(one))
+    );
+    if (refusal === undefined) continue;
     throw new CaError("REFUSED", {
       value: request.host.text,
-      cause: `${verdict.message.replaceAll(staged, dir)} (QEMU ${verdict.qemu})`,
-      hint: verdict.findings[0]?.mend ?? `look at ${work.paths.caCertificate}`,
+      cause: `${refusal.message.replaceAll(staged, dir)} (QEMU ${verdict.qemu})`,
+      hint: refusal.mend,
     });
   }
+}
+
+function isMissingKey({ code, file }: Finding): boolean {
+  return code === "PAIR_HALF" || code === "FILE_MISSING" && file.endsWith("-key.pem");
 }
 
 /** libvirt reads no more of a certificate file, in bytes. */

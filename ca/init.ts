@@ -1,15 +1,17 @@
 /** A new authority. */
 
-import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
+import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
 import type { KeyEngine, KeyType } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
 import { changePki } from "./change.ts";
 import { parseDomain, parseNetwork } from "./constraints.ts";
+import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { keyIdentifier } from "./extensions.ts";
 import { signEmptyCrl } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
+import { sha256 } from "./log_entry.ts";
 import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
 import {
   CA_CERTIFICATE_FILE,
@@ -22,6 +24,7 @@ import {
   pkiPaths,
 } from "./pki.ts";
 import { authorityExtensions } from "./profile.ts";
+import { issuerId } from "./store.ts";
 import { authorityValidity, CA_DAYS } from "./validity.ts";
 
 /** Name of a CA unless said otherwise. */
@@ -119,6 +122,15 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
       0o644,
       false,
     );
+    const issuer = issuerId(subject);
+    change.signedBy({ key, [Symbol.dispose]: () => {} });
+    change.record({ act: "init", issuer, serial: serialText(serial), certificate });
+    change.record({
+      act: "crl",
+      issuer,
+      number: BigInt(`0x${crlNumberAt(now).toHex()}`),
+      sha256: sha256(decodePem(crl)[0]!.der),
+    });
     return Promise.resolve();
   });
   return {

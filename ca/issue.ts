@@ -29,7 +29,7 @@ export interface IssuedCertificate {
   readonly role: Role;
   /** Path of the certificate. */
   readonly certificate: string;
-  /** Path of its private key. */
+  /** Path of its private key, or where it would lie if the host had not kept it to itself. */
   readonly key: string;
   /** In hexadecimal. */
   readonly serial: string;
@@ -52,6 +52,8 @@ export interface IssuedHost {
   readonly notAfter: Date;
   /** Whether the CA ends before the days that were asked for. */
   readonly cut: boolean;
+  /** Whether the host asked with a request, so that the set lacks the keys, which the host has. */
+  readonly keysOnHost: boolean;
   /** Whether the name stands in the subject, where it may have 64 characters and has to be permitted. */
   readonly named: boolean;
   /** Where the set lies that the host had before, if it had one. */
@@ -103,7 +105,7 @@ export async function issueHosts(
   refuseWithoutAuthority(paths);
   return await changePki(paths, context, async (change) => {
     const { engine, passphrase } = context;
-    using issuer = await openIssuer(paths, { engine, now, passphrase });
+    const issuer = change.signedBy(await openIssuer(paths, { engine, now, passphrase }));
     for (const { names } of requests) checkPermitted(names, issuer.constraints);
     for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
     for (const { host } of requests) isOwnDirectory(`${paths.hosts}/${host.text}`);
@@ -154,7 +156,9 @@ export async function issueEach(
     await changePki(paths, context, async (change) => {
       const { engine, passphrase } = context;
       const crlCompared = start > 0;
-      using issuer = await openIssuer(paths, { engine, now, passphrase, crlCompared });
+      const issuer = change.signedBy(
+        await openIssuer(paths, { engine, now, passphrase, crlCompared }),
+      );
       for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
       for (const request of requests.slice(start, start + BATCH)) {
         context.signal?.throwIfAborted();

@@ -6,6 +6,7 @@
 import { BaseError, readTextLimited, writeFileAtomic } from "../base/mod.ts";
 import { CaError } from "./error.ts";
 import { parseHostName } from "./host_name.ts";
+import { decodeRecord } from "./log_entry.ts";
 import { isThere, type PkiPaths, removeAll } from "./pki.ts";
 
 /** A host's set that lies in the staging directory, or lay there. */
@@ -22,9 +23,16 @@ export interface Journal {
   /** Whether they take the place of those that are there. */
   readonly replaces?: boolean;
   readonly hosts: readonly StagedHost[];
+  /** Whether copies of a CRL are in it. */
+  readonly crl?: boolean;
+  /** What the log is to have of it, as lines of the log's file; the store may have it already. */
+  readonly records?: readonly string[];
 }
 
 const VERSION = 1;
+
+/** The most that a journal may hold, in bytes: a batch of hosts has some hundred certificates. */
+const LARGEST = 512 * 1024 * 1024;
 
 /** Writes the journal: the moment at which a change is decided. */
 export function writeJournal(paths: PkiPaths, journal: Journal): void {
@@ -51,18 +59,24 @@ export function readJournal(paths: PkiPaths): Journal | undefined {
     });
   let data: unknown;
   try {
-    data = JSON.parse(readTextLimited(paths.journal));
+    data = JSON.parse(readTextLimited(paths.journal, LARGEST));
   } catch (error) {
     if (error instanceof BaseError) throw error;
     throw refuse("it is no JSON");
   }
   if (typeof data !== "object" || data === null) throw refuse("it is no object");
-  const { version, authority, replaces, hosts } = data as Record<string, unknown>;
+  const { version, authority, replaces, hosts, crl, records = [] } = data as Record<
+    string,
+    unknown
+  >;
   if (version !== VERSION) throw refuse(`its version is not ${VERSION}`);
   if (typeof authority !== "boolean" || !Array.isArray(hosts) || !hosts.every(isStagedHost)) {
     throw refuse("a part of it is missing");
   }
-  return { authority, replaces: replaces === true, hosts };
+  if (!Array.isArray(records) || !records.every((line) => decodeRecord(line) !== undefined)) {
+    throw refuse("what it has for the log is damaged");
+  }
+  return { authority, replaces: replaces === true, hosts, crl: crl === true, records };
 }
 
 /** A path is made of the name: what is in a file is no better than what comes from a user. */

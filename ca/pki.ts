@@ -18,7 +18,11 @@ export interface PkiPaths {
   readonly hosts: string;
   /** The set that each host had before. */
   readonly previous: string;
-  /** Every certificate that was issued, as SERIAL.pem. */
+  /** The store: everything that was done, and what follows from it. */
+  readonly store: string;
+  /** The same log as plain text, which the store can be made from. */
+  readonly log: string;
+  /** Every certificate that was issued, as SERIAL.pem, where an earlier version worked. */
   readonly issued: string;
   /** Sets that are being made; whatever is in it without a journal is rubbish. */
   readonly staging: string;
@@ -34,6 +38,9 @@ export const CA_KEY_FILE = "ca-key.pem";
 export const CA_KEY_URI_FILE = "ca-key.uri";
 export const CA_CRL_FILE = "ca-crl.pem";
 
+/** In `hosts/HOST`: what the host asked with; its keys lie on the host alone. */
+export const REQUEST_FILE = "request.pem";
+
 /** Names the files and directories below a root. */
 export function pkiPaths(root: string): PkiPaths {
   const base = root.length > 1 ? root.replace(/\/+$/, "") || "/" : root;
@@ -46,6 +53,8 @@ export function pkiPaths(root: string): PkiPaths {
     caCrl: at(CA_CRL_FILE),
     hosts: at("hosts"),
     previous: at("previous"),
+    store: at("ca.db"),
+    log: at("ca.log"),
     issued: at("issued"),
     staging: at(".new"),
     journal: at(".journal"),

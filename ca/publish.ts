@@ -16,6 +16,7 @@ import {
   CA_KEY_FILE,
   CA_KEY_URI_FILE,
   ensureDirectory,
+  entryNames,
   isOwnDirectory,
   isThere,
   type PkiPaths,
@@ -26,6 +27,9 @@ import {
 /** Name of the CA's own files in the staging directory; no host can have it. */
 export const STAGED_AUTHORITY = "@authority";
 
+/** Name of the copies of a CRL in the staging directory; no host can have it. */
+export const STAGED_CRL = "@crl";
+
 /** Behind a host's name in the staging directory: its old set, on the way to `previous`. */
 const REPLACED = "@replaced";
 
@@ -33,6 +37,7 @@ const REPLACED = "@replaced";
 export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
   isOwnDirectory(paths.staging);
   if (journal.authority) publishAuthority(paths, journal.replaces ?? false);
+  if (journal.crl) publishCrls(paths);
   if (journal.hosts.length > 0) {
     ensureDirectory(paths.hosts);
     ensureDirectory(paths.previous);
@@ -51,6 +56,24 @@ function publishAuthority(paths: PkiPaths, replaces: boolean): void {
     const file = `${paths.root === "/" ? "" : paths.root}/${name}`;
     if (!replaces && isThere(file)) throw new CaError("CA_EXISTS", { file });
     rename(staged, file);
+  }
+}
+
+/**
+ * The authority's own copy comes first: whatever dies after it, the next CRL has all that this one
+ * has. A host whose directory is gone needs none.
+ */
+function publishCrls(paths: PkiPaths): void {
+  const staged = `${paths.staging}/${STAGED_CRL}`;
+  if (!isOwnDirectory(staged)) return;
+  const own = `${staged}/${CA_CRL_FILE}`;
+  if (isThere(own)) rename(own, paths.caCrl);
+  syncDirectory(paths.root);
+  for (const host of entryNames(`${staged}/hosts`)) {
+    const dir = `${paths.hosts}/${host}`;
+    if (!isOwnDirectory(dir)) continue;
+    rename(`${staged}/hosts/${host}`, `${dir}/${CA_CRL_FILE}`);
+    syncDirectory(dir);
   }
 }
 
@@ -96,7 +119,8 @@ function takeAway(from: string, to: string): void {
 }
 
 /**
- * Gives up what a failure kept from its place: what was staged and not published is removed.
+ * Gives up what a failure kept from its place: what was staged and not published is removed. A CRL
+ * that reached some of its places is made anew by the next one.
  *
  * @returns Whether nothing is left to finish, so that the journal can go.
  */

@@ -1,6 +1,8 @@
 /** Credentials renewed: the same names, roles and subject for another span of time. */
 
 import { readTextLimited, systemClock } from "../base/mod.ts";
+import type { Certificate } from "../creds/mod.ts";
+import type { KeyType } from "../engine/mod.ts";
 import { isEncrypted } from "./authority_key.ts";
 import { type RenewedAuthority, stageAuthority } from "./authority_renewal.ts";
 import { changePki } from "./change.ts";
@@ -22,7 +24,7 @@ import {
   refuseWithoutAuthority,
 } from "./issue.ts";
 import { openIssuer, readAuthority } from "./issuer.ts";
-import { isThere, type PkiPaths, pkiPaths } from "./pki.ts";
+import { isThere, type PkiPaths, pkiPaths, REQUEST_FILE } from "./pki.ts";
 import { isRevoked } from "./plan.ts";
 import type { Role } from "./profile.ts";
 import type { HostRequest, KeptKey } from "./request.ts";
@@ -108,7 +110,9 @@ async function renewAuthority(
 ): Promise<RenewedAuthority> {
   return await changePki(paths, options, async (change) => {
     const { engine, passphrase } = options;
-    using issuer = await openIssuer(paths, { engine, now, passphrase, evenExpired: true });
+    const issuer = change.signedBy(
+      await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
+    );
     return await stageAuthority(paths, issuer, change, now);
   });
 }
@@ -151,16 +155,28 @@ function tryRequest(held: HeldSet, options: RenewOptions): HostRequest | IssueOu
 
 /** What a host has to be issued for what it holds to go on. */
 function renewalOf(held: HeldSet, options: RenewOptions): HostRequest {
-  const refuse = (cause: string, hint: string) =>
+  const refuse = (cause: string, hint: string | readonly string[]) =>
     new CaError("NOT_RENEWABLE", { value: held.host, cause, hint });
   const first = held.certificates[0]?.certificate;
   if (held.damage !== undefined || first === undefined) {
     const hint = `issue for it anew: deno task ca issue ${held.host} --dir ${options.dir}`;
     throw refuse(held.damage ?? "it has no certificate", hint);
   }
+  const requestFile = `${held.dir}/${REQUEST_FILE}`;
+  const requests = isThere(requestFile) ? readTextLimited(requestFile) : undefined;
   const keys = new Map<Role, KeptKey>();
   for (const { role, certificate, keyFile } of held.certificates) {
     const rekeyed = options.rekey === true || keyTypeOf(certificate) === undefined;
+    if (!isThere(keyFile) && requests !== undefined) {
+      if (rekeyed) {
+        throw refuse("its keys are on the host alone, so new ones are made there", [
+          `on the host: deno task ca request ${held.host} --out NEW`,
+          `then here: deno task ca sign NEW/${REQUEST_FILE} --host ${held.host} --dir ${options.dir}`,
+        ]);
+      }
+      keys.set(role, { publicKey: certificate.spki, pem: undefined, ...typeOf(certificate) });
+      continue;
+    }
     if (!isThere(keyFile)) {
       if (!rekeyed) throw refuse(`${keyFile} is missing`, "make new keys: --rekey");
       continue;
@@ -169,8 +185,9 @@ function renewalOf(held: HeldSet, options: RenewOptions): HostRequest {
     if (isEncrypted(pem) && options.hostPassphrase === undefined) {
       throw refuse(`${keyFile} is encrypted`, "give its passphrase: --host-passphrase-file FILE");
     }
-    if (!rekeyed) keys.set(role, { publicKey: certificate.spki, pem });
+    if (!rekeyed) keys.set(role, { publicKey: certificate.spki, pem, ...typeOf(certificate) });
   }
+  const keysOnHost = [...keys.values()].some(({ pem }) => pem === undefined);
   const host = parseHostName(held.host);
   const names = [host, ...namesOf(first)];
   return {
@@ -181,6 +198,15 @@ function renewalOf(held: HeldSet, options: RenewOptions): HostRequest {
     profile: profileOf(first),
     subject: undefined,
     days: options.days ?? Math.max(1, daysOf(first)),
-    kept: { subject: first.subject.raw, keys },
+    kept: {
+      subject: first.subject.raw,
+      keys,
+      ...(requests === undefined || !keysOnHost ? {} : { requests }),
+    },
   };
+}
+
+function typeOf(certificate: Certificate): { readonly keyType?: KeyType } {
+  const keyType = keyTypeOf(certificate);
+  return keyType === undefined ? {} : { keyType };
 }

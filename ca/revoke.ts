@@ -1,29 +1,19 @@
 /** Certificates revoked, and the CRL that says so brought to every host's directory. */
 
-import { type Clock, createFile, syncDirectory, syncFile, systemClock } from "../base/mod.ts";
+import { type Clock, systemClock } from "../base/mod.ts";
 import type { Engine } from "../engine/mod.ts";
-import { syncFileSystem } from "../os/mod.ts";
-import { changePki } from "./change.ts";
+import { type Change, changePki } from "./change.ts";
 import type { RevokedEntry } from "./crl.ts";
-import { type CrlChange, signCrlOf } from "./crl_file.ts";
+import { signCrlOf } from "./crl_file.ts";
 import { CaError } from "./error.ts";
 import { heldHosts } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
-import { findIssued, type IssuedRecord, readIssued, serialText } from "./issued.ts";
+import { findIssued, type IssuedRecord, serialText } from "./issued.ts";
 import { openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
-import {
-  CA_CERTIFICATE_FILE,
-  CA_CRL_FILE,
-  ensureDirectory,
-  isOwnDirectory,
-  isThere,
-  type PkiPaths,
-  pkiPaths,
-  removeAll,
-  rename,
-} from "./pki.ts";
+import { CA_CERTIFICATE_FILE, isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { readRevoked, type ReasonName, REASONS } from "./revoked.ts";
+import { issuerId, type Store } from "./store.ts";
 import { checkDays } from "./validity.ts";
 
 /** What making a CRL needs. */
@@ -68,7 +58,7 @@ export interface RevokeResult {
 export async function publishCrl(options: CrlOptions): Promise<PublishedCrl> {
   const paths = pkiPaths(options.dir);
   refuseWithoutAuthority(paths);
-  return await changePki(paths, options, () => makeCrl(paths, options, []));
+  return await changePki(paths, options, (change) => makeCrl(paths, options, change, []));
 }
 
 /**
@@ -86,32 +76,36 @@ export async function revokeCertificates(
   const now = (options.clock ?? systemClock)();
   const paths = pkiPaths(options.dir);
   refuseWithoutAuthority(paths);
-  return await changePki(paths, options, async () => {
-    const issued = readIssued(paths);
-    const records = new Map(
-      targets.flatMap((target) => find(target, issued, now, paths))
-        .map((record) => [record.serial, record]),
-    );
+  return await changePki(paths, options, async (change) => {
+    const store = await change.store();
+    const records = new Map<string, IssuedRecord>();
+    for (const target of targets) {
+      for (const one of await find(target, store, now, paths)) records.set(one.serial, one);
+    }
     const before = readRevoked(paths).entries;
     const already = [...records.values()].filter((record) => before.has(record.serial));
     const revoked = [...records.values()].filter((record) => !before.has(record.serial));
-    const entries = revoked.map((record): RevokedEntry => ({
-      serial: record.certificate.serial,
+    const status = {
       date: new Date(Math.floor(now.getTime() / 1000) * 1000),
       // RFC 5280 5.3.1: none at all in the place of `unspecified`.
       ...(reason === "unspecified" ? {} : { reason: REASONS[reason] }),
-    }));
-    return { revoked, already, crl: await makeCrl(paths, options, entries) };
+    };
+    for (const { host, serial, certificate } of revoked) {
+      const issuer = issuerId(certificate.issuer.raw);
+      change.record({ act: "revoke", host, issuer, serial, revoked: status });
+    }
+    const entries = revoked.map(({ certificate: { serial } }) => ({ serial, ...status }));
+    return { revoked, already, crl: await makeCrl(paths, options, change, entries) };
   });
 }
 
-function find(
+async function find(
   target: string,
-  issued: ReadonlyMap<string, IssuedRecord>,
+  store: Store,
   now: Date,
   paths: PkiPaths,
-): IssuedRecord[] {
-  const found = findIssued(target, issued);
+): Promise<IssuedRecord[]> {
+  const found = await findIssued(paths, store, target);
   const isSerial = found.length === 1 && found[0]!.serial === serialText(target);
   const live = isSerial ? found : found.filter((one) => one.certificate.notAfter >= now);
   if (live.length > 0) return live;
@@ -121,51 +115,35 @@ function find(
     cause: found.length > 0
       ? "all of its certificates have expired, nobody takes them any more"
       : "it is neither a host that was issued for nor the serial of a certificate",
-    hint: `see what was issued: ls ${paths.hosts} ${paths.issued}`,
+    hint: `see the hosts: deno task ca list --dir ${paths.root}`,
   });
 }
 
 async function makeCrl(
   paths: PkiPaths,
   options: CrlOptions,
+  change: Change,
   revoked: readonly RevokedEntry[],
 ): Promise<PublishedCrl> {
   const now = (options.clock ?? systemClock)();
   const { engine, passphrase, days } = options;
-  const change: CrlChange = { revoked, days: days === undefined ? undefined : checkDays(days) };
-  using issuer = await openIssuer(paths, { engine, now, passphrase });
-  const { pem, number, thisUpdate, nextUpdate, entries } = await signCrlOf(
+  const issuer = change.signedBy(await openIssuer(paths, { engine, now, passphrase }));
+  const { pem, number, thisUpdate, nextUpdate, entries, act } = await signCrlOf(
     paths,
     issuer,
     issuer.key,
     now,
-    change,
+    {
+      revoked,
+      days: days === undefined ? undefined : checkDays(days),
+      store: await change.store(),
+    },
   );
-  const hosts = await replaceCrls(paths, pem);
-  return { file: paths.caCrl, number, thisUpdate, nextUpdate, count: entries.length, hosts };
-}
-
-/**
- * Puts a CRL in its places, made in the staging directory, so that a crash leaves no half of one
- * nor a stray file beside a host's. The authority's own comes first: whatever dies after it, the
- * next CRL has all that this one has.
- *
- * @returns The hosts that got it.
- */
-async function replaceCrls(paths: PkiPaths, pem: string): Promise<string[]> {
   const hosts = heldHosts(paths).filter((host) => {
     const dir = `${paths.hosts}/${host}`;
     return isOwnDirectory(dir) && isThere(`${dir}/${CA_CERTIFICATE_FILE}`);
   });
-  const places = [paths.root, ...hosts.map((host) => `${paths.hosts}/${host}`)];
-  const staged = (i: number) => `${paths.staging}/crl-${i}`;
-  ensureDirectory(paths.staging);
-  for (const i of places.keys()) createFile(staged(i), pem, 0o644, false);
-  if (!await syncFileSystem(paths.staging)) { for (const i of places.keys()) syncFile(staged(i)); }
-  for (const [i, place] of places.entries()) {
-    rename(staged(i), `${place}/${CA_CRL_FILE}`);
-    syncDirectory(place);
-  }
-  removeAll(paths.staging);
-  return hosts;
+  change.stageCrl(pem, hosts);
+  change.record(act);
+  return { file: paths.caCrl, number, thisUpdate, nextUpdate, count: entries.length, hosts };
 }

@@ -1,4 +1,4 @@
-/** The revoked certificates of an authority, as its CRL has them: that file is their only list. */
+/** The revoked certificates of an authority, as its published CRL has them. */
 
 import {
   BaseError,
@@ -42,6 +42,8 @@ export interface RevokedList {
   /** The CRL number; zero where it has none. */
   readonly number: bigint;
   readonly nextUpdate: Date | undefined;
+  /** The lists that were read, DER. */
+  readonly lists: readonly Uint8Array[];
 }
 
 /**
@@ -54,13 +56,15 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
   const entries = new Map<string, RevokedEntry>();
   let number = 0n;
   let nextUpdate: Date | undefined;
-  if (!isThere(paths.caCrl)) return { entries, number, nextUpdate };
+  const lists: Uint8Array[] = [];
+  if (!isThere(paths.caCrl)) return { entries, number, nextUpdate, lists };
   for (const block of decodePem(readTextLimited(paths.caCrl))) {
     if (block.label !== CRL_LABEL) continue;
     try {
       const crl = parseCrl(block.der);
       if (issuer !== undefined && crl.issuer.raw.toHex() !== issuer.toHex()) continue;
       nextUpdate ??= crl.nextUpdate;
+      lists.push(block.der);
       number = maximum(number, crlNumberOf(crl));
       for (const entry of entriesOf(crl.tbs).map(readEntry)) {
         entries.set(entry.serial.toHex(), entry);
@@ -74,7 +78,7 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
       });
     }
   }
-  return { entries, number, nextUpdate };
+  return { entries, number, nextUpdate, lists };
 }
 
 /** The CRL number (RFC 5280 5.2.3); zero where it has none. */

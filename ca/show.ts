@@ -1,11 +1,12 @@
 /** A certificate that was issued, in full. */
 
-import { type Clock, systemClock } from "../base/mod.ts";
+import { type Clock, encodePem, systemClock } from "../base/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
 import { fingerprint } from "./certificate.ts";
 import { CaError } from "./error.ts";
 import { keyTypeOf, namesOf, profileOf } from "./held.ts";
-import { findIssued, type IssuedRecord, readIssued } from "./issued.ts";
+import { findIssued, type IssuedRecord } from "./issued.ts";
+import { readLedger } from "./ledger.ts";
 import { pkiPaths } from "./pki.ts";
 import type { ProfileName } from "./profile.ts";
 import { readRevoked, type ReasonName, reasonName } from "./revoked.ts";
@@ -14,7 +15,10 @@ import { dueAt } from "./validity.ts";
 /** All that can be said of an issued certificate. */
 export interface ShownCertificate {
   readonly host: string;
-  readonly file: string;
+  /** Where it lies; `undefined` for one that the store alone has. */
+  readonly file: string | undefined;
+  /** The certificate. */
+  readonly pem: string;
   /** In hexadecimal. */
   readonly serial: string;
   /** Fingerprint, in hexadecimal. */
@@ -47,7 +51,8 @@ export async function showIssued(
 ): Promise<ShownCertificate[]> {
   const now = (options.clock ?? systemClock)();
   const paths = pkiPaths(options.dir);
-  const records = findIssued(target, readIssued(paths));
+  await using store = await readLedger(paths);
+  const records = await findIssued(paths, store, target);
   if (records.length === 0) {
     throw new CaError("NOT_ISSUED", {
       option: "show",
@@ -64,6 +69,7 @@ export async function showIssued(
     return {
       host,
       file,
+      pem: encodePem("CERTIFICATE", certificate.raw),
       serial,
       sha256: await fingerprint(certificate.raw),
       subject: certificate.subject.text,
@@ -75,7 +81,7 @@ export async function showIssued(
       notBefore: certificate.notBefore,
       notAfter: certificate.notAfter,
       dueAt: dueAt(certificate),
-      isHeld: file.startsWith(`${paths.hosts}/`),
+      isHeld: file?.startsWith(`${paths.hosts}/`) === true,
       isExpired: certificate.notAfter < now,
       revoked: entry === undefined ? undefined : { date: entry.date, reason: reasonName(entry) },
     };
@@ -83,6 +89,6 @@ export async function showIssued(
   const all = await Promise.all(shown);
   return all.sort((a, b) =>
     Number(b.isHeld) - Number(a.isHeld) || Number(b.notBefore) - Number(a.notBefore) ||
-    a.file.localeCompare(b.file)
+    (a.file ?? a.serial).localeCompare(b.file ?? b.serial)
   );
 }

@@ -6,7 +6,7 @@ import { CaError } from "./error.ts";
 import { namesOf } from "./held.ts";
 import { parseHostName, type SubjectName } from "./host_name.ts";
 import { type IssueContext, type IssuedHost, issueEach, refuseWithoutAuthority } from "./issue.ts";
-import { findIssued, type IssuedRecord, readIssued } from "./issued.ts";
+import { type IssuedRecord, readIssued } from "./issued.ts";
 import { readAuthority } from "./issuer.ts";
 import { pkiPaths } from "./pki.ts";
 import { type Role, ROLES } from "./profile.ts";
@@ -66,7 +66,7 @@ export async function signRequests(options: SignOptions): Promise<SignOutcome[]>
   const known: Known = {
     hosts,
     rows: new Map((options.rows ?? []).map((row) => [row.host.text, row])),
-    issued: readIssued(paths),
+    issued: await readIssued(paths),
     revoked: readRevoked(paths),
     authorityKey: readAuthority(paths).certificate.spki.toHex(),
   };
@@ -176,8 +176,8 @@ function decide(
   const allowed = new Set([
     ...flags.names,
     ...row?.names ?? [],
-    ...findIssued(host, known.issued)
-      .filter((one) => one.host === host && !known.revoked.entries.has(one.serial))
+    ...issuedFor(host, known)
+      .filter((one) => !known.revoked.entries.has(one.serial))
       .flatMap((one) => namesOf(one.certificate)),
   ].map(keyOf));
   const names = [...asked.values()].filter((name) => allowed.has(keyOf(name)));
@@ -210,6 +210,10 @@ function decide(
   };
 }
 
+function issuedFor(host: string, { issued }: Known): IssuedRecord[] {
+  return [...issued.values()].filter((record) => record.host === host);
+}
+
 function keyOf({ kind, text }: SubjectName): string {
   return `${kind}:${text}`;
 }
@@ -222,9 +226,10 @@ function checkKeys(
   host: string,
   requests: readonly ReadRequest[],
   options: SignOptions,
-  { hosts, issued, revoked, authorityKey }: Known,
+  known: Known,
 ): void {
-  const isRevoked = findIssued(host, issued).some((one) => revoked.entries.has(one.serial));
+  const { hosts, issued, revoked, authorityKey } = known;
+  const isRevoked = issuedFor(host, known).some((one) => revoked.entries.has(one.serial));
   for (const { file, publicKey } of requests) {
     const key = publicKey.toHex();
     const refuse = (cause: string, hint: string) => new CaError("REQUEST", { file, cause, hint });

@@ -28,7 +28,14 @@ async function run(input: Input): Promise<number> {
   for (const one of shown) {
     if (input.on("json")) {
       const { keyType = null, revoked = null } = one;
-      console.log(JSON.stringify({ ...one, file: resolve(one.file), keyType, revoked }));
+      console.log(
+        JSON.stringify({
+          ...one,
+          file: one.file === undefined ? null : resolve(one.file),
+          keyType,
+          revoked,
+        }),
+      );
     } else print(one, daysUntil(new Date(), one.notAfter));
   }
   return 0;
@@ -39,7 +46,8 @@ function print(one: ShownCertificate, days: number): void {
   const until = one.isExpired
     ? `${one.notAfter.toISOString().slice(0, 10)}: expired`
     : untilText(one.notAfter, days);
-  console.log(line(`${one.file}${one.isHeld ? "" : " (not in use)"}`));
+  const place = one.file ?? `certificate ${one.serial} of ${one.host === "" ? "the CA" : one.host}`;
+  console.log(line(`${place}${one.isHeld || one.host === "" ? "" : " (not in use)"}`));
   console.log(line(`  subject      ${one.subject}`));
   console.log(line(`  issuer       ${one.issuer}`));
   console.log(line(`  names        ${names.join(", ")}`));

@@ -5,6 +5,8 @@ import { decodePem } from "../../base/mod.ts";
 import { chooseEngine, type KeyType } from "../../engine/mod.ts";
 import { assertWholeSet, modeOf, SET_FILES } from "../support/credential_set.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
+import { readLedger } from "../../ca/ledger.ts";
+import { pkiPaths } from "../../ca/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const engine = await chooseEngine();
@@ -22,12 +24,21 @@ function tree(dir: string): string[] {
   ).sort();
 }
 
-Deno.test("initAuthority() makes three files, the key for its owner alone", async () => {
+Deno.test("initAuthority() makes its files, the key and the store for its owner alone", async () => {
   using temp = temporaryDirectory();
   const dir = `${temp.path}/not/yet/pki`;
   const made = await initAuthority({ dir, name: "Example CA", engine });
-  assertEquals(tree(dir), [".lock", "ca-cert.pem", "ca-crl.pem", "ca-key.pem"]);
-  assertEquals(modeOf(made.files.key), 0o600);
+  assertEquals(tree(dir), [
+    ".lock",
+    "ca-cert.pem",
+    "ca-crl.pem",
+    "ca-key.pem",
+    "ca.db",
+    "ca.log",
+  ]);
+  for (const file of [made.files.key, `${dir}/ca.db`, `${dir}/ca.log`]) {
+    assertEquals(modeOf(file), 0o600);
+  }
   const certificate = certificateIn(made.files.certificate);
   assertEquals(certificate.subject.text, "CN=Example CA");
   assertEquals(certificate.basicConstraints, { critical: true, ca: true });
@@ -164,9 +175,11 @@ Deno.test("issueHosts() changes nothing for any host if one cannot be issued", a
   assertEquals(error.code, "TOO_MANY_NAMES");
   assertEquals(Deno.readTextFileSync(`${pki.host("a")}/server-cert.pem`), before);
   const others = tree(temp.path)
-    .filter((name) => !/^(ca-|\.lock|hosts\/(a\/|b$))/.test(name));
-  const serials = pki.issued("a").certificates.map((one) => `issued/${one.serial}.pem`);
-  assertEquals(others, serials.sort());
+    .filter((name) => !/^(ca[-.]|\.lock|hosts\/(a\/|b$))/.test(name));
+  assertEquals(others, []);
+  await using store = await readLedger(pkiPaths(temp.path));
+  assertEquals((await store.certificatesOf("a")).length, 2);
+  assertEquals(await store.certificatesOf("c"), []);
 });
 
 Deno.test("issueHosts() refuses a host that is given twice", async () => {

@@ -1,0 +1,99 @@
+/** The store of an authority's directory, opened for a change or to be looked at. */
+
+import { sealActs } from "./act.ts";
+import { CaError } from "./error.ts";
+import { faultOf, type LogHead, type LogRecord } from "./log_entry.ts";
+import { mirrorLog, readLog } from "./log_file.ts";
+import { isThere, type PkiPaths } from "./pki.ts";
+import type { Store } from "./store.ts";
+import { openSqliteStore, readSqliteStore } from "./store_sqlite.ts";
+import { findUnknown } from "./take_over.ts";
+
+/** How many records are put into a store at a time. */
+const PIECE = 500;
+
+/**
+ * Opens the store for a change; the caller holds the directory's lock. What an earlier version
+ * left in files is taken over by the first change, and the log's file is brought up to date.
+ *
+ * @throws {CaError} `STORE_MISSING`, `STORE_DAMAGED`, `STORE_VERSION`, `STORE`, `LOG`,
+ * `SYMBOLIC_LINK`; `CA_CERTIFICATE`, `CRL`, `NOT_A_DIRECTORY` for what is to be taken over.
+ * @throws {BaseError} `FILE_NOT_WRITABLE`.
+ */
+export async function openLedger(paths: PkiPaths): Promise<Store> {
+  if (!isThere(paths.store) && isThere(paths.log)) {
+    throw new CaError("STORE_MISSING", {
+      file: paths.store,
+      cause: paths.log,
+      hint: `make it anew from the log: deno task ca rebuild --dir ${paths.root}`,
+    });
+  }
+  const store = openSqliteStore(paths.store);
+  try {
+    const head = await store.head();
+    if (head.seq === 0) await store.append(sealActs(findUnknown(paths), head));
+    await mirrorLog(paths.log, store);
+    return store;
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Opens the store to look at it: no file is changed or made. Where there is none, or only a writer
+ * could read it, one in memory has what the files say.
+ *
+ * @throws {CaError} `STORE_DAMAGED`, `STORE_VERSION`, `STORE`, `CA_CERTIFICATE`, `CRL`.
+ */
+export async function readLedger(paths: PkiPaths): Promise<Store> {
+  const store = isThere(paths.store) ? readSqliteStore(paths.store) : undefined;
+  if (store !== undefined) return store;
+  const memory = openSqliteStore(":memory:");
+  const { head } = await replayLog(paths.log, memory);
+  if (head.seq === 0) await memory.append(sealActs(findUnknown(paths), head));
+  return memory;
+}
+
+/** How far a log's file could be taken in. */
+export interface Replay {
+  readonly head: LogHead;
+  /** What is wrong with the line after it; `undefined` where the file ends there. */
+  readonly fault: { readonly line: number; readonly cause: string } | undefined;
+}
+
+/**
+ * Puts the log of a file into an empty store, up to the first line that is wrong.
+ *
+ * @throws {CaError} `STORE`, `STORE_CONFLICT`.
+ */
+export async function replayLog(file: string, store: Store): Promise<Replay> {
+  let head = await store.head();
+  let piece: LogRecord[] = [];
+  let fault: Replay["fault"];
+  for await (const { line, record, whole } of readLog(file)) {
+    const cause = !whole || record === undefined ? "it is no entry" : faultOf(record, head);
+    if (cause !== undefined) {
+      fault = { line, cause };
+      break;
+    }
+    piece.push(record!);
+    head = { seq: record!.entry.seq, hash: record!.hash };
+    if (piece.length < PIECE) continue;
+    await store.append(piece);
+    piece = [];
+  }
+  await store.append(piece);
+  return { head, fault };
+}
+
+/** Appends records that may be there already, since the command that made them was killed. */
+export async function appendOnce(store: Store, records: readonly LogRecord[]): Promise<void> {
+  const [first, last] = [records[0], records.at(-1)];
+  if (first === undefined || last === undefined) return;
+  for await (const { hash } of store.records(last.entry.seq - 1)) {
+    if (hash === last.hash) return;
+    break;
+  }
+  await store.append(records);
+}
