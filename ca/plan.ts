@@ -4,7 +4,7 @@ import { type Clock, readDerWhole, systemClock, Tag } from "../base/mod.ts";
 import { daysOf, type HeldSet, keyTypeOf, namesOf, profileOf, readHeld } from "./held.ts";
 import { type Authority, readAuthority } from "./issuer.ts";
 import { encodeName } from "./name.ts";
-import { pkiPaths } from "./pki.ts";
+import { isThere, pkiPaths, REQUEST_FILE } from "./pki.ts";
 import { ROLES } from "./profile.ts";
 import type { HostRequest } from "./request.ts";
 import { readRevoked, type RevokedList } from "./revoked.ts";
@@ -14,7 +14,10 @@ import { hostValidity } from "./validity.ts";
 export interface PlanItem {
   readonly host: string;
   readonly request: HostRequest;
-  /** `refuse` is for a revoked host, which only an issue by name takes back. */
+  /**
+   * `refuse` is for a revoked host, which only an issue by name takes back, and for one that keeps
+   * its keys to itself and has to ask.
+   */
   readonly action: "issue" | "keep" | "refuse";
   /** Why; empty for `keep`. */
   readonly reasons: readonly string[];
@@ -40,9 +43,15 @@ export function planIssue(
       return { host, request, action: "refuse", reasons: ["it is revoked"] };
     }
     const reasons = held === undefined ? ["new"] : differences(request, held, authority, now);
-    return { host, request, action: reasons.length === 0 ? "keep" : "issue", reasons };
+    if (reasons.length === 0) return { host, request, action: "keep", reasons };
+    if (held !== undefined && isThere(`${held.dir}/${REQUEST_FILE}`)) {
+      return { host, request, action: "refuse", reasons: [KEYS_ON_HOST, ...reasons] };
+    }
+    return { host, request, action: "issue", reasons };
   });
 }
+
+const KEYS_ON_HOST = "its keys are on the host, which has to ask with ca request";
 
 /** Whether a certificate that a host holds is revoked. */
 export function isRevoked(held: HeldSet, revoked: RevokedList): boolean {

@@ -130,6 +130,11 @@ async function printRenewed(issued: IssuedHost, input: Input): Promise<void> {
     console.log(`renewed ${issued.host}, valid until ${untilText(issued.notAfter, days)}`);
     console.log(`  copy       ${resolve(issued.dir)}/ to the host, for its dir=`);
   }
+  if (issued.keysOnHost) {
+    say(
+      `note: the keys of ${issued.host} are on the host: copy beside them, and delete nothing there`,
+    );
+  }
   if (issued.cut) sayHostNotes(issued, days);
 }
 

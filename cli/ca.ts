@@ -7,15 +7,29 @@ import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 import { caList } from "./_ca_list.ts";
 import { caRenew } from "./_ca_renew.ts";
+import { caRequest } from "./_ca_request.ts";
 import { caCrl, caRevoke } from "./_ca_revoke.ts";
 import { caShow } from "./_ca_show.ts";
+import { caSign } from "./_ca_sign.ts";
 import { caStatus } from "./_ca_status.ts";
 
 /** All that is done with an authority. */
 export const CA: CommandGroup = {
   name: "ca",
   summary: "make a CA and issue TLS credentials for virtualization hosts",
-  commands: [caInit, caIssue, caRenew, caRevoke, caCrl, caList, caShow, caStatus, caExport],
+  commands: [
+    caInit,
+    caIssue,
+    caRequest,
+    caSign,
+    caRenew,
+    caRevoke,
+    caCrl,
+    caList,
+    caShow,
+    caStatus,
+    caExport,
+  ],
 };
 
 if (import.meta.main) await runGroup(CA, Deno.args);
