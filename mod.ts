@@ -21,6 +21,7 @@ import type { ChardevErrorCode } from "./chardev/mod.ts";
 import type { CredsErrorCode } from "./creds/mod.ts";
 import type { EngineErrorCode } from "./engine/mod.ts";
 import type { MigrationErrorCode } from "./migration/mod.ts";
+import type { MonitorErrorCode } from "./monitor/mod.ts";
 
 export * as base from "./base/mod.ts";
 export * as ca from "./ca/mod.ts";
@@ -29,6 +30,7 @@ export * as chardev from "./chardev/mod.ts";
 export * as creds from "./creds/mod.ts";
 export * as engine from "./engine/mod.ts";
 export * as migration from "./migration/mod.ts";
+export * as monitor from "./monitor/mod.ts";
 
 /** Every code that an error of this toolkit can have. */
 export type ErrorCode =
@@ -38,4 +40,5 @@ export type ErrorCode =
   | ChardevErrorCode
   | CredsErrorCode
   | EngineErrorCode
-  | MigrationErrorCode;
+  | MigrationErrorCode
+  | MonitorErrorCode;

@@ -150,7 +150,8 @@ async function bindUnix(address: UnixAddress): Promise<Deno.UnixListener> {
   }
 }
 
-async function isDeadSocket(path: string): Promise<boolean> {
+/** Whether nobody listens any more at the path of a unix socket. */
+export async function isDeadSocket(path: string): Promise<boolean> {
   try {
     if (!Deno.lstatSync(path).isSocket) return false;
     (await Deno.connect({ transport: "unix", path })).close();
@@ -248,7 +249,8 @@ function tcpError(address: TcpAddress, error: unknown): unknown {
   return new ChannelError("LISTEN_FAILED", { peer, cause }, options);
 }
 
-function unixError(path: string, error: unknown): unknown {
+/** What the kernel said of a unix socket that cannot be listened on. */
+export function unixError(path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable) return error;
   const cause = kernelReason(error);
   const hint = error instanceof Deno.errors.AddrInUse

@@ -2,8 +2,10 @@
 
 export * from "./address.ts";
 export * from "./connect.ts";
+export * from "./descriptor.ts";
 export * from "./error.ts";
 export * from "./exec.ts";
-export * from "./listen.ts";
+export { listen, type Listener } from "./listen.ts";
+export * from "./listen_passing.ts";
 export * from "./socket.ts";
 export * from "./tls.ts";

@@ -12,6 +12,29 @@ const SYMBOLS = {
     result: "i32",
     optional: true,
   },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // int fcntl(int, int, ...): with one argument, which some commands do not read.
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // int poll(struct pollfd *, unsigned long, int): waits, so not on the thread that runs everything.
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
+  // The same without a thread, for a time-out of 0.
+  pollNow: { name: "poll", parameters: ["buffer", "u64", "i32"], result: "i32" },
+  posix_openpt: { parameters: ["i32"], result: "i32" },
+  grantpt: { parameters: ["i32"], result: "i32" },
+  unlockpt: { parameters: ["i32"], result: "i32" },
+  ptsname_r: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+  tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  cfmakeraw: { parameters: ["buffer"], result: "void" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
 /** The functions of the C library that are called. */
@@ -34,6 +57,12 @@ function open(): Libc | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The number of the last call's failure; to be read right after a call that did not wait. */
+export function errno(): number {
+  const location = libc()?.__errno_location() ?? null;
+  return location === null ? 0 : new Deno.UnsafePointerView(location).getInt32();
 }
 
 /** Text as C takes it. */

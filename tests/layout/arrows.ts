@@ -11,10 +11,11 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   creds: ["engine"],
   channel: ["creds", "engine", "os"],
   probe: ["channel", "creds", "engine"],
-  migration: ["channel", "creds", "engine"],
-  chardev: ["channel", "creds", "engine", "os"],
+  monitor: ["channel", "engine", "os"],
+  migration: ["channel", "creds", "engine", "monitor"],
+  chardev: ["channel", "creds", "engine", "monitor", "os"],
   ca: ["creds", "engine", "os"],
-  cli: ["ca", "probe", "migration", "chardev", "creds", "engine", "channel"],
+  cli: ["ca", "probe", "migration", "chardev", "monitor", "creds", "engine", "channel"],
 };
 
 /** Files outside `cli/` that are thin entries and count as `cli`. */

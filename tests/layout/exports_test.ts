@@ -11,5 +11,5 @@ Deno.test("importing the toolkit needs no permission and loads no native library
      console.log(Object.keys(kit).sort().join(), maps.includes("libgnutls"));`,
   ]);
   assertEquals([code, stderr], [0, ""]);
-  assertEquals(stdout, "base,ca,channel,chardev,creds,engine,migration false\n");
+  assertEquals(stdout, "base,ca,channel,chardev,creds,engine,migration,monitor false\n");
 });
