@@ -2,8 +2,9 @@
 
 import type { Finding, Profile } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
-import { parseDuration, printable } from "../base/mod.ts";
+import { parseDuration } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
+import { dateOf } from "./_creds_date.ts";
 import { renderGithub } from "./_creds_github.ts";
 import { renderJson } from "./_creds_json.ts";
 import { renderJunit } from "./_creds_junit.ts";
@@ -148,17 +149,4 @@ function durationOf(input: Input): number | undefined {
     throw usage(`--expires-in takes a time, not '${text}'`, "for example 30d, 12h or 2w");
   }
   return duration;
-}
-
-/** A day begins at midnight, UTC. */
-function dateOf(input: Input): Date | undefined {
-  const text = input.get("at");
-  if (text === undefined) return undefined;
-  const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?Z)?$/.test(text);
-  const date = new Date(isDate ? text : NaN);
-  // The parser turns the 31st of a shorter month into another day.
-  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(text.slice(0, 10))) {
-    throw usage(`--at takes a date, not '${printable(text)}'`, "2027-01-31 or 2027-01-31T12:00Z");
-  }
-  return date;
 }

@@ -3,6 +3,7 @@
 import { type CommandGroup, runGroup } from "./_command.ts";
 import { credsCheck } from "./_creds_check.ts";
 import { credsExplain } from "./_creds_explain.ts";
+import { credsMatrix } from "./_creds_matrix.ts";
 import { credsSecret } from "./_creds_secret.ts";
 import { credsShow } from "./_creds_show.ts";
 
@@ -10,7 +11,7 @@ import { credsShow } from "./_creds_show.ts";
 export const CREDS: CommandGroup = {
   name: "creds",
   summary: "ask what QEMU will say of TLS credentials before it has to",
-  commands: [credsCheck, credsExplain, credsShow, credsSecret],
+  commands: [credsCheck, credsMatrix, credsExplain, credsShow, credsSecret],
 };
 
 if (import.meta.main) await runGroup(CREDS, Deno.args);

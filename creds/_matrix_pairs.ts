@@ -61,7 +61,7 @@ export function judgePairs(nodes: readonly MatrixNode[], context: ChainContext):
       return JSON.stringify([
         [...load(client), ...judges.server.map((judge) => ofClient(client, judge)?.message)],
         [...load(server), ...judges.client.map((judge) => ofServer(server, judge)?.message)],
-        [canServe(server.chain[0]), names.length > 0 && names.every(({ ok }) => ok) || names],
+        [canServe(server.chain[0]), ...names.map(({ kind, ok }) => ok || kind)],
       ]);
     },
   };

@@ -28,6 +28,7 @@ declare module "@std/fmt/colors" {
   export function red(text: string): string;
   export function green(text: string): string;
   export function yellow(text: string): string;
+  export function gray(text: string): string;
   export function setColorEnabled(value: boolean): void;
   export function getColorEnabled(): boolean;
 }

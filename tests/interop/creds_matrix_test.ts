@@ -141,17 +141,16 @@ function foretold(
   refusedName: string | undefined,
 ): { readonly source: string; readonly destination: string } | undefined {
   if (state === "role" && refusals.length === 0) throw new Error("a role without its words");
-  const by = (side: "source" | "destination") => refusals.find((refusal) => refusal.by === side);
+  const said = refusals.filter(({ when }) => when !== "name" || refusedName !== undefined);
+  const by = (side: "source" | "destination") => said.find((refusal) => refusal.by === side);
   const [source, destination] = [by("source"), by("destination")];
-  const isLoaded = refusals.every(({ when }) => when !== "load");
-  const mismatch = refusedName !== undefined && isLoaded
+  if (source === undefined && destination === undefined) return undefined;
+  const first = source?.when === "name"
     ? `Certificate does not match the hostname ${refusedName}`
-    : undefined;
-  const first = source?.message ?? mismatch;
-  if (first === undefined && destination === undefined) return undefined;
+    : source?.message;
   return {
     source: first ?? anyEnd(destination!.seen),
-    destination: destination?.message ?? anyEnd(source?.seen ?? CUT_OFF),
+    destination: destination?.message ?? anyEnd(source!.seen),
   };
 }
 
