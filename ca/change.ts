@@ -7,6 +7,7 @@ import { type Act, sealActs, signRecords } from "./act.ts";
 import {
   type Journal,
   readJournal,
+  type Removable,
   removeJournal,
   type StagedHost,
   writeJournal,
@@ -19,12 +20,22 @@ import {
   CA_CRL_FILE,
   ensureDirectory,
   entryNames,
+  FORMER_DIRECTORY,
+  isThere,
   makeDirectory,
+  NEXT_DIRECTORY,
   type PkiPaths,
   removeAll,
   withHint,
 } from "./pki.ts";
-import { abandon, publish, setDigest, STAGED_AUTHORITY, STAGED_CRL } from "./publish.ts";
+import {
+  abandon,
+  publish,
+  setDigest,
+  STAGED_AUTHORITY,
+  STAGED_CRL,
+  STAGED_FILES,
+} from "./publish.ts";
 import type { Store } from "./store.ts";
 
 /** From how many staged sets on one sync of the whole file system is the cheaper one. */
@@ -36,8 +47,17 @@ export interface Change {
   stageHost(host: string): string;
   /** Gives a host up that was staged. */
   discardHost(host: string): void;
-  /** Makes the directory that the CA's own files are to be written to. */
-  stageAuthority(mode: "create" | "replace"): string;
+  /**
+   * Makes the directory that the CA's own files are to be written to.
+   *
+   * @param removes What of it goes, once they are in their places.
+   */
+  stageAuthority(mode: "create" | "replace", removes?: readonly Removable[]): string;
+  /**
+   * Replaces single files of a host's set, in the order given; between two of them the set has to
+   * be whole too. At most ten for a host, and not for one that is staged.
+   */
+  stageFiles(host: string, files: readonly (readonly [name: string, text: string])[]): void;
   /** Puts a CRL, PEM, into the authority's directory and into those of hosts, at the end. */
   stageCrl(pem: string, hosts: readonly string[]): void;
   /**
@@ -97,7 +117,10 @@ class Ledger implements AsyncDisposable {
 interface Staged {
   readonly hosts: Set<string>;
   readonly acts: Act[];
+  /** Of which single files are staged. */
+  readonly files: Set<string>;
   authority: "create" | "replace" | undefined;
+  removes: readonly Removable[];
   crl: boolean;
   key: SigningKey | undefined;
 }
@@ -110,7 +133,9 @@ async function runChange<T>(
   const staged: Staged = {
     hosts: new Set(),
     acts: [],
+    files: new Set(),
     authority: undefined,
+    removes: [],
     crl: false,
     key: undefined,
   };
@@ -130,9 +155,18 @@ async function runChange<T>(
       discardHost(host) {
         if (staged.hosts.delete(host)) removeAll(`${paths.staging}/${host}`);
       },
-      stageAuthority(mode) {
+      stageAuthority(mode, removes = []) {
         staged.authority = mode;
+        staged.removes = removes;
         return stage(STAGED_AUTHORITY);
+      },
+      stageFiles(host, files) {
+        if (staged.files.size === 0) stage(STAGED_FILES);
+        staged.files.add(host);
+        const directory = stage(`${STAGED_FILES}/${host}`);
+        for (const [i, [name, text]] of files.entries()) {
+          createFile(`${directory}/${i}-${name}`, text, 0o644, false);
+        }
       },
       stageCrl(pem, hosts) {
         staged.crl = true;
@@ -159,8 +193,9 @@ async function runChange<T>(
 async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<void> {
   const directories = [...staged.hosts].map((host) => `${paths.staging}/${host}`);
   const records = await seal(ledger, staged);
-  if (staged.authority !== undefined) directories.push(`${paths.staging}/${STAGED_AUTHORITY}`);
+  if (staged.authority !== undefined) directories.push(...authorityDirectories(paths));
   if (staged.crl) directories.push(...[STAGED_CRL, `${STAGED_CRL}/hosts`].map(at(paths.staging)));
+  directories.push(...[...staged.files].map((host) => `${paths.staging}/${STAGED_FILES}/${host}`));
   if (directories.length === 0) return await append(paths, ledger, records);
   await syncStaged(paths, directories);
   const hosts: StagedHost[] = [];
@@ -170,8 +205,10 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   const journal: Journal = {
     authority: staged.authority !== undefined,
     replaces: staged.authority === "replace",
+    removes: staged.removes,
     hosts,
     crl: staged.crl,
+    files: staged.files.size > 0,
     records: records.map(encodeRecord),
   };
   writeJournal(paths, journal);
@@ -190,6 +227,12 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   }
   removeJournal(paths);
   removeAll(paths.staging);
+}
+
+function authorityDirectories(paths: PkiPaths): string[] {
+  const own = `${paths.staging}/${STAGED_AUTHORITY}`;
+  const others = [NEXT_DIRECTORY, FORMER_DIRECTORY].map(at(own)).filter(isThere);
+  return [own, ...others];
 }
 
 /** Makes the log's entries of what was done, behind the ones that are there. */

@@ -54,11 +54,11 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
     const { publicKey, pem, keyType = request.keyType } = request.kept?.keys.get(role) ??
       await makeKey(context, request.keyType);
     const leaf = await signLeaf({ ...request, ...validity, role, publicKey, keyType }, issuer);
-    const text = certificatePem(host, leaf.certificate);
+    const text = certificatePem(host, leaf.certificate, issuer.chainPem);
     createFile(`${staged}/${certificate}`, text, 0o644, false);
     if (pem !== undefined) createFile(`${staged}/${key}`, pem, 0o600, false);
     records.push({
-      act: request.kept === undefined ? "issue" : "renew",
+      act: actOf(request),
       host,
       issuer: issuerId(issuer.subject),
       serial: serialText(leaf.serial),
@@ -91,6 +91,11 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
     previous: before === undefined ? undefined : `${paths.previous}/${host}`,
     dropped: (before ?? []).filter((name) => !files.includes(name)),
   };
+}
+
+/** A renewal keeps the subject. */
+function actOf({ kept }: HostRequest): Act["act"] {
+  return kept === undefined ? "issue" : kept.subject === undefined ? "sign" : "renew";
 }
 
 async function makeKey(context: IssueContext, type: KeyType): Promise<KeptKey> {
@@ -145,8 +150,8 @@ function isMissingKey({ code, file }: Finding): boolean {
 /** libvirt reads no more of a certificate file, in bytes. */
 const LARGEST_FILE = 64 * 1024;
 
-function certificatePem(host: string, certificate: Uint8Array): string {
-  const pem = encodePem("CERTIFICATE", certificate);
+function certificatePem(host: string, certificate: Uint8Array, chain: string): string {
+  const pem = encodePem("CERTIFICATE", certificate) + chain;
   if (pem.length <= LARGEST_FILE) return pem;
   throw new CaError("TOO_MANY_NAMES", {
     value: host,

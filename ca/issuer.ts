@@ -4,12 +4,14 @@ import {
   decodePem,
   encodePem,
   readTextLimited,
+  systemClock,
   Tag,
   VirtcredsError,
   writeFileAtomic,
 } from "../base/mod.ts";
 import {
   type Certificate,
+  isIssuedBy,
   parseCertificate,
   parseCrl,
   type RevocationList,
@@ -22,8 +24,10 @@ import { crlNumberAt, signCrl } from "./crl.ts";
 import { refuseLostCrl } from "./crl_copies.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
+import { missingAuthority } from "./missing.ts";
 import { LONGEST_ATTRIBUTE } from "./name.ts";
-import { isThere, type PkiPaths } from "./pki.ts";
+import { readCertificate } from "./held.ts";
+import { CROSS_FILE, isThere, type PkiPaths } from "./pki.ts";
 import { CRL_LABEL } from "./revoked.ts";
 import { crlDates, type Validity } from "./validity.ts";
 
@@ -45,7 +49,9 @@ export interface Issuer extends IssuerIdentity, Disposable {
   readonly certificate: Certificate;
   /** Every certificate of its file. */
   readonly certificates: readonly Certificate[];
-  /** `ca-cert.pem` for the hosts: every certificate of the authority's own file. */
+  /** What the hosts' certificates are followed by in their files, leaf's issuer first, PEM. */
+  readonly chainPem: string;
+  /** `ca-cert.pem` for the hosts: the certificates of the authority's own file. */
   readonly certificatePem: string;
   /** `ca-crl.pem` for the hosts. */
   readonly crlPem: string;
@@ -84,7 +90,8 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
     }
     checkAuthority(paths, certificate, now, options.evenExpired ?? false);
     const identity = identify(certificate);
-    const crls = isThere(paths.caCrl) ? readCrls(paths, engine, certificates) : undefined;
+    const trust = trusted(certificates, certificate, now);
+    const crls = isThere(paths.caCrl) ? readCrls(paths, engine, certificates, trust) : undefined;
     if (crls === undefined || !options.crlCompared) refuseLostCrl(paths, certificate, engine);
     return {
       ...identity,
@@ -93,7 +100,8 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
       key,
       certificate,
       certificates,
-      certificatePem: bundlePem(certificates),
+      chainPem: chainOf(paths, certificate, certificates, now),
+      certificatePem: bundlePem(trust),
       crlPem: crls ?? await makeCrl(paths, identity, key, now),
       [Symbol.dispose]: () => key[Symbol.dispose](),
     };
@@ -133,6 +141,8 @@ async function makeCrl(
 /** An authority as everybody may see it: without its key. */
 export interface Authority extends IssuerIdentity {
   readonly certificate: Certificate;
+  /** Every certificate of its file. */
+  readonly certificates: readonly Certificate[];
   /** `ca-cert.pem` as hosts get it. */
   readonly certificatePem: string;
 }
@@ -142,17 +152,54 @@ export interface Authority extends IssuerIdentity {
  *
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`.
  */
-export function readAuthority(paths: PkiPaths): Authority {
+export function readAuthority(paths: PkiPaths, now: Date = systemClock()): Authority {
   const certificates = readCertificates(paths);
   const certificate = certificates[0]!;
-  return { ...identify(certificate), certificate, certificatePem: bundlePem(certificates) };
+  return {
+    ...identify(certificate),
+    certificate,
+    certificates,
+    certificatePem: bundlePem(trusted(certificates, certificate, now)),
+  };
 }
 
 function bundlePem(certificates: readonly Certificate[]): string {
   return certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join("");
 }
 
-function identify(certificate: Certificate): IssuerIdentity {
+/** What hosts trust: one other that has expired would make QEMU before 10.2 refuse all of them. */
+function trusted(all: readonly Certificate[], own: Certificate, now: Date): Certificate[] {
+  return all.filter((one) => one === own || one.notAfter >= now);
+}
+
+/**
+ * An issuing CA and all between it and its root go along with each certificate, so that the root is
+ * all that others have to know. While a roll-over is under way the old CA vouches for the new one.
+ */
+function chainOf(
+  paths: PkiPaths,
+  own: Certificate,
+  certificates: readonly Certificate[],
+  now: Date,
+): string {
+  const cross = `${paths.former}/${CROSS_FILE}`;
+  const chain: Certificate[] = [];
+  let at = own;
+  while (!isIssuedBy(at, at) && chain.length < certificates.length) {
+    chain.push(at);
+    const issuer = certificates.find((one) => isIssuedBy(at, one));
+    if (issuer === undefined) break;
+    at = issuer;
+  }
+  if (chain.length === 0 && isThere(cross)) {
+    const crossed = readCertificate(cross);
+    if (sameBytes(crossed.spki, own.spki) && crossed.notAfter >= now) chain.push(crossed);
+  }
+  return chain.map((one) => encodePem("CERTIFICATE", one.raw)).join("");
+}
+
+/** Names an issuer as what it signs has it. */
+export function identify(certificate: Certificate): IssuerIdentity {
   return {
     subject: certificate.subject.raw,
     keyId: certificate.subjectKeyId?.id,
@@ -173,12 +220,7 @@ function commonName(certificate: Certificate): string | undefined {
 
 function readCertificates(paths: PkiPaths): Certificate[] {
   const file = paths.caCertificate;
-  if (!isThere(file)) {
-    throw new CaError("CA_MISSING", {
-      file,
-      hint: `make one: deno task ca init --dir ${paths.root}`,
-    });
-  }
+  if (!isThere(file)) throw missingAuthority(paths);
   const blocks = decodePem(readTextLimited(file)).filter((block) => block.label === "CERTIFICATE");
   const refuse = (cause: string) =>
     new CaError("CA_CERTIFICATE", {
@@ -228,8 +270,13 @@ function checkAuthority(
   }
 }
 
-/** A server with a CRL that its CA did not sign does not start, so no host shall get one. */
-function readCrls(paths: PkiPaths, engine: Engine, trust: readonly Certificate[]): string {
+/** A server with a CRL of nobody whom it trusts does not start, so no host shall get one. */
+function readCrls(
+  paths: PkiPaths,
+  engine: Engine,
+  known: readonly Certificate[],
+  trust: readonly Certificate[],
+): string {
   const file = paths.caCrl;
   const refuse = (cause: string) =>
     new CaError("CRL", {
@@ -240,6 +287,7 @@ function readCrls(paths: PkiPaths, engine: Engine, trust: readonly Certificate[]
   const blocks = decodePem(readTextLimited(file)).filter((block) => block.label === CRL_LABEL);
   if (blocks.length === 0) throw refuse(`it has no ${CRL_LABEL} in PEM`);
   const isSignedBy = signatureCheck(engine);
+  const lists: Uint8Array[] = [];
   for (const block of blocks) {
     let crl: RevocationList;
     try {
@@ -247,12 +295,13 @@ function readCrls(paths: PkiPaths, engine: Engine, trust: readonly Certificate[]
     } catch (error) {
       throw refuse(reason(error));
     }
-    const isOurs = trust.some((one) =>
+    const signer = known.find((one) =>
       sameBytes(crl.issuer.raw, one.subject.raw) && isSignedBy(crl, one)
     );
-    if (!isOurs) throw refuse("the CA did not sign it");
+    if (signer === undefined) throw refuse("the CA did not sign it");
+    if (trust.some((one) => sameBytes(one.subject.raw, signer.subject.raw))) lists.push(block.der);
   }
-  return blocks.map((block) => encodePem(CRL_LABEL, block.der)).join("");
+  return lists.map((der) => encodePem(CRL_LABEL, der)).join("");
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

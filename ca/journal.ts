@@ -7,7 +7,15 @@ import { BaseError, readTextLimited, writeFileAtomic } from "../base/mod.ts";
 import { CaError } from "./error.ts";
 import { parseHostName } from "./host_name.ts";
 import { decodeRecord } from "./log_entry.ts";
-import { isThere, type PkiPaths, removeAll } from "./pki.ts";
+import {
+  CA_KEY_FILE,
+  CA_KEY_URI_FILE,
+  FORMER_DIRECTORY,
+  isThere,
+  NEXT_DIRECTORY,
+  type PkiPaths,
+  removeAll,
+} from "./pki.ts";
 
 /** A host's set that lies in the staging directory, or lay there. */
 export interface StagedHost {
@@ -16,6 +24,12 @@ export interface StagedHost {
   readonly digest: string;
 }
 
+/** What of a CA's own can go with a roll-over. */
+export const REMOVABLE = [CA_KEY_FILE, CA_KEY_URI_FILE, NEXT_DIRECTORY, FORMER_DIRECTORY] as const;
+
+/** One of {@linkcode REMOVABLE}. */
+export type Removable = typeof REMOVABLE[number];
+
 /** What is to be published. */
 export interface Journal {
   /** Whether the CA's own files are in it. */
@@ -23,8 +37,12 @@ export interface Journal {
   /** Whether they take the place of those that are there. */
   readonly replaces?: boolean;
   readonly hosts: readonly StagedHost[];
+  /** What of the CA's own goes, once all else of it is in its place. */
+  readonly removes?: readonly Removable[];
   /** Whether copies of a CRL are in it. */
   readonly crl?: boolean;
+  /** Whether single files of hosts are in it. */
+  readonly files?: boolean;
   /** What the log is to have of it, as lines of the log's file; the store may have it already. */
   readonly records?: readonly string[];
 }
@@ -65,10 +83,8 @@ export function readJournal(paths: PkiPaths): Journal | undefined {
     throw refuse("it is no JSON");
   }
   if (typeof data !== "object" || data === null) throw refuse("it is no object");
-  const { version, authority, replaces, hosts, crl, records = [] } = data as Record<
-    string,
-    unknown
-  >;
+  const { version, authority, replaces, hosts, crl, files, records = [], removes = [] } =
+    data as Record<string, unknown>;
   if (version !== VERSION) throw refuse(`its version is not ${VERSION}`);
   if (typeof authority !== "boolean" || !Array.isArray(hosts) || !hosts.every(isStagedHost)) {
     throw refuse("a part of it is missing");
@@ -76,7 +92,18 @@ export function readJournal(paths: PkiPaths): Journal | undefined {
   if (!Array.isArray(records) || !records.every((line) => decodeRecord(line) !== undefined)) {
     throw refuse("what it has for the log is damaged");
   }
-  return { authority, replaces: replaces === true, hosts, crl: crl === true, records };
+  if (!Array.isArray(removes) || !removes.every((name) => REMOVABLE.includes(name))) {
+    throw refuse("what it takes away is none of the CA's");
+  }
+  return {
+    authority,
+    replaces: replaces === true,
+    removes,
+    hosts,
+    crl: crl === true,
+    files: files === true,
+    records,
+  };
 }
 
 /** A path is made of the name: what is in a file is no better than what comes from a user. */

@@ -14,6 +14,10 @@ export interface PkiPaths {
   /** Stands in the place of the key where that is in a token: its `pkcs11:` URI. */
   readonly caKeyUri: string;
   readonly caCrl: string;
+  /** The CA that a roll-over goes to, until it signs. */
+  readonly next: string;
+  /** The CA that a roll-over comes from, from then on until no host needs it. */
+  readonly former: string;
   /** One directory for each host, as QEMU takes it. */
   readonly hosts: string;
   /** The set that each host had before. */
@@ -38,6 +42,13 @@ export const CA_KEY_FILE = "ca-key.pem";
 export const CA_KEY_URI_FILE = "ca-key.uri";
 export const CA_CRL_FILE = "ca-crl.pem";
 
+/** The two places of the other CA of a roll-over, each with a certificate and a key of its own. */
+export const NEXT_DIRECTORY = "next";
+export const FORMER_DIRECTORY = "former";
+
+/** In `former`: the new CA's key vouched for by the old CA. */
+export const CROSS_FILE = "cross-cert.pem";
+
 /** In `hosts/HOST`: what the host asked with; its keys lie on the host alone. */
 export const REQUEST_FILE = "request.pem";
 
@@ -51,6 +62,8 @@ export function pkiPaths(root: string): PkiPaths {
     caKey: at(CA_KEY_FILE),
     caKeyUri: at(CA_KEY_URI_FILE),
     caCrl: at(CA_CRL_FILE),
+    next: at(NEXT_DIRECTORY),
+    former: at(FORMER_DIRECTORY),
     hosts: at("hosts"),
     previous: at("previous"),
     store: at("ca.db"),

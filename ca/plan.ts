@@ -34,7 +34,7 @@ export function planIssue(
 ): PlanItem[] {
   const paths = pkiPaths(options.dir);
   const now = (options.clock ?? systemClock)();
-  const authority = readAuthority(paths);
+  const authority = readAuthority(paths, now);
   const revoked = readRevoked(paths);
   return requests.map((request) => {
     const host = request.host.text;

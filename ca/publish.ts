@@ -17,8 +17,10 @@ import {
   CA_KEY_URI_FILE,
   ensureDirectory,
   entryNames,
+  FORMER_DIRECTORY,
   isOwnDirectory,
   isThere,
+  NEXT_DIRECTORY,
   type PkiPaths,
   removeAll,
   rename,
@@ -30,14 +32,18 @@ export const STAGED_AUTHORITY = "@authority";
 /** Name of the copies of a CRL in the staging directory; no host can have it. */
 export const STAGED_CRL = "@crl";
 
+/** Name of hosts' single files in the staging directory, `HOST/N-FILE`; no host can have it. */
+export const STAGED_FILES = "@files";
+
 /** Behind a host's name in the staging directory: its old set, on the way to `previous`. */
 const REPLACED = "@replaced";
 
 /** Publishes what a journal names, and makes it durable. */
 export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
   isOwnDirectory(paths.staging);
-  if (journal.authority) publishAuthority(paths, journal.replaces ?? false);
+  if (journal.authority) publishAuthority(paths, journal);
   if (journal.crl) publishCrls(paths);
+  if (journal.files) publishFiles(paths);
   if (journal.hosts.length > 0) {
     ensureDirectory(paths.hosts);
     ensureDirectory(paths.previous);
@@ -48,15 +54,27 @@ export async function publish(paths: PkiPaths, journal: Journal): Promise<void> 
   syncDirectory(paths.root);
 }
 
-/** The certificate comes last: where it is, the CA is whole. */
-function publishAuthority(paths: PkiPaths, replaces: boolean): void {
-  for (const name of [CA_KEY_FILE, CA_KEY_URI_FILE, CA_CRL_FILE, CA_CERTIFICATE_FILE]) {
+/** In the order in which they are put in their places: where the certificate is, the CA is whole. */
+const AUTHORITY_PARTS = [
+  NEXT_DIRECTORY,
+  FORMER_DIRECTORY,
+  CA_KEY_FILE,
+  CA_KEY_URI_FILE,
+  CA_CRL_FILE,
+  CA_CERTIFICATE_FILE,
+] as const;
+
+function publishAuthority(paths: PkiPaths, { replaces, removes = [] }: Journal): void {
+  const at = (name: string) => `${paths.root === "/" ? "" : paths.root}/${name}`;
+  for (const name of AUTHORITY_PARTS) {
     const staged = `${paths.staging}/${STAGED_AUTHORITY}/${name}`;
     if (!isThere(staged)) continue;
-    const file = `${paths.root === "/" ? "" : paths.root}/${name}`;
-    if (!replaces && isThere(file)) throw new CaError("CA_EXISTS", { file });
-    rename(staged, file);
+    if (!replaces && isThere(at(name))) throw new CaError("CA_EXISTS", { file: at(name) });
+    // A directory takes the place of none that has files.
+    if (name === NEXT_DIRECTORY || name === FORMER_DIRECTORY) removeAll(at(name));
+    rename(staged, at(name));
   }
+  for (const name of removes) removeAll(at(name));
 }
 
 /**
@@ -73,6 +91,20 @@ function publishCrls(paths: PkiPaths): void {
     const dir = `${paths.hosts}/${host}`;
     if (!isOwnDirectory(dir)) continue;
     rename(`${staged}/hosts/${host}`, `${dir}/${CA_CRL_FILE}`);
+    syncDirectory(dir);
+  }
+}
+
+/** File by file, in the order in which they were staged: between two of them a set is whole too. */
+function publishFiles(paths: PkiPaths): void {
+  const staged = `${paths.staging}/${STAGED_FILES}`;
+  if (!isOwnDirectory(staged)) return;
+  for (const host of entryNames(staged)) {
+    const dir = `${paths.hosts}/${host}`;
+    if (!isOwnDirectory(dir)) continue;
+    for (const entry of entryNames(`${staged}/${host}`)) {
+      rename(`${staged}/${host}/${entry}`, `${dir}/${entry.slice(2)}`);
+    }
     syncDirectory(dir);
   }
 }

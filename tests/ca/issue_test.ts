@@ -244,20 +244,40 @@ Deno.test("issueHost() gives the hosts every certificate of the CA's file and no
 Deno.test("issueHost() hands nothing out that a line of QEMU would refuse", async () => {
   using temp = temporaryDirectory();
   const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "h" }] });
-  const old = await makePki(`${temp.path}/old`, { clock: daysFromNow(-90), days: 30, hosts: [] });
+  const early = await makePki(`${temp.path}/early`, { clock: daysFromNow(90), hosts: [] });
   const both = Deno.readTextFileSync(`${pki.dir}/ca-cert.pem`) +
-    Deno.readTextFileSync(`${old.dir}/ca-cert.pem`);
+    Deno.readTextFileSync(`${early.dir}/ca-cert.pem`);
   Deno.writeTextFileSync(`${pki.dir}/ca-cert.pem`, both);
   const before = Deno.readTextFileSync(`${pki.host("h")}/server-cert.pem`);
   const error = await assertRejects(() => issueHost({ dir: pki.dir, host: "h", engine }), CaError);
   assertEquals(
     error.message,
     "QEMU would refuse the credentials made for h: The CA certificate " +
-      `${pki.host("h")}/ca-cert.pem has expired (QEMU 2.5-7.2.21)`,
+      `${pki.host("h")}/ca-cert.pem is not yet active (QEMU 2.5-7.2.21)`,
   );
   assertEquals(error.hints.length, 1);
   assertEquals(Deno.readTextFileSync(`${pki.host("h")}/server-cert.pem`), before);
   assertWholeSet(pki.host("h"));
+});
+
+Deno.test("issueHost() leaves another CA out that has expired, which would make QEMU refuse all", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "h" }] });
+  const old = await makePki(`${temp.path}/old`, {
+    name: "Old CA",
+    clock: daysFromNow(-90),
+    days: 30,
+    hosts: [],
+  });
+  const own = Deno.readTextFileSync(`${pki.dir}/ca-cert.pem`);
+  for (const file of ["ca-cert.pem", "ca-crl.pem"]) {
+    const text = Deno.readTextFileSync(`${old.dir}/${file}`);
+    Deno.writeTextFileSync(`${pki.dir}/${file}`, text, { append: true });
+  }
+  await issueHost({ dir: pki.dir, host: "h", engine });
+  assertEquals(Deno.readTextFileSync(`${pki.host("h")}/ca-cert.pem`), own);
+  const lists = Deno.readTextFileSync(`${pki.host("h")}/ca-crl.pem`);
+  assertEquals(lists.match(/BEGIN X509 CRL/g)?.length, 1);
 });
 
 /** What can be wrong with an authority, how it is made so, and what is said. */
