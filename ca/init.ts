@@ -12,6 +12,7 @@ import { keyIdentifier } from "./extensions.ts";
 import { signEmptyCrl } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
+import { wayBack } from "./missing.ts";
 import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
 import {
   CA_CERTIFICATE_FILE,
@@ -153,7 +154,7 @@ function refuseExisting(paths: PkiPaths): void {
     if (!isThere(file)) continue;
     throw new CaError("CA_EXISTS", {
       file,
-      hint: [
+      hint: wayBack(paths) ?? [
         "go on with it: deno task ca issue HOST --dir " + paths.root,
         "or make another one elsewhere: deno task ca init --dir DIR",
       ],

@@ -46,10 +46,11 @@ export async function readInventory(
   if (rows.length > MOST_ROWS) {
     throw refuse(file, `it has ${rows.length} hosts, more than ${MOST_ROWS}`);
   }
+  const form = formOf(file);
   const seen = new Map<string, string>();
   return rows.map((row) => {
     try {
-      const request = parseRequest(optionsOf(row, defaults));
+      const request = parseRequest(optionsOf(row, form, defaults));
       const earlier = seen.get(request.host.text);
       if (earlier !== undefined) {
         throw new CaError("ROW", {
@@ -67,9 +68,9 @@ export async function readInventory(
 }
 
 async function readRows(file: string, text: string): Promise<RawRow[]> {
-  const form = /\.(csv|json|ya?ml)$/i.exec(file)?.[1]?.toLowerCase();
+  const form = formOf(file);
   if (form === "csv") return rowsOfCsv(file, text);
-  if (form === undefined) return rowsOfAnsible(file, text);
+  if (form === "ansible") return rowsOfAnsible(file, text);
   let data: unknown;
   try {
     data = form === "json" ? JSON.parse(text) : (await import("@std/yaml")).parse(text);
@@ -151,9 +152,22 @@ function rowOf(where: string, entry: unknown): RawRow {
   return { where, values };
 }
 
-function optionsOf({ values, fault }: RawRow, defaults: InventoryDefaults): HostOptions {
-  const bad = (cause: string) =>
-    new CaError("ROW", { cause, hint: `the columns are ${COLUMNS.join(", ")}; ; parts a list` });
+/** What a row may say, in the terms of its form. */
+const ROW_HINTS: Readonly<Record<Form, string>> = {
+  csv: `the columns are ${COLUMNS.join(", ")}; ; parts a list`,
+  json: `the members are ${COLUMNS.join(", ")}; more than one value is a list`,
+  yaml: `the members are ${COLUMNS.join(", ")}; more than one value is a list`,
+  ansible: `the variables are ansible_host and ${
+    COLUMNS.slice(1).map((column) => `virtcreds_${column}`).join(", ")
+  }; ; parts a list`,
+};
+
+function optionsOf(
+  { values, fault }: RawRow,
+  form: Form,
+  defaults: InventoryDefaults,
+): HostOptions {
+  const bad = (cause: string) => new CaError("ROW", { cause, hint: ROW_HINTS[form] });
   if (fault !== undefined) throw bad(fault);
   const one = (column: Column): string | undefined => {
     const list = values.get(column) ?? [];
@@ -191,10 +205,22 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What an inventory of each form looks like. */
+const EXAMPLES = {
+  csv: `a CSV inventory begins with ${COLUMNS.join(",")} or a part of that`,
+  json: 'a JSON inventory is a list: [{"host": "vm1.example", "ip": ["192.0.2.7"], "days": 90}]',
+  yaml: "a YAML inventory is a list: - {host: vm1.example, ip: [192.0.2.7], days: 90}",
+  ansible: "by its name it is an Ansible inventory: one host a line, as in " +
+    "vm1.example ansible_host=192.0.2.7; other forms end in .csv, .json or .yaml",
+} as const;
+
+type Form = keyof typeof EXAMPLES;
+
+function formOf(file: string): Form {
+  const [, ending] = /\.(csv|json|ya?ml)$/i.exec(file.toLowerCase()) ?? [];
+  return ending === undefined ? "ansible" : ending === "yml" ? "yaml" : ending as Form;
+}
+
 function refuse(file: string, cause: string): CaError {
-  return new CaError("INVENTORY", {
-    file,
-    cause,
-    hint: `a CSV inventory begins with ${COLUMNS.join(",")} or a part of that`,
-  });
+  return new CaError("INVENTORY", { file, cause, hint: EXAMPLES[formOf(file)] });
 }

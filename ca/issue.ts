@@ -8,6 +8,7 @@ import { CaError } from "./error.ts";
 import { type SetWork, stageSet } from "./host_set.ts";
 import { openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
+import { missingAuthority } from "./missing.ts";
 import { isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import type { Role } from "./profile.ts";
 import { type HostOptions, type HostRequest, parseRequests } from "./request.ts";
@@ -121,10 +122,7 @@ export async function issueHosts(
 /** Asked before the lock file is made, so that a wrong `--dir` changes nothing. */
 export function refuseWithoutAuthority(paths: PkiPaths): void {
   if (isThere(paths.caCertificate) || isThere(paths.journal)) return;
-  throw new CaError("CA_MISSING", {
-    file: paths.caCertificate,
-    hint: `make one: deno task ca init --dir ${paths.root}`,
-  });
+  throw missingAuthority(paths);
 }
 
 /** What became of one of many hosts. */

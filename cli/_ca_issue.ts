@@ -1,6 +1,6 @@
 /** `ca issue`: credentials for hosts. */
 
-import type { ProfileName, Role } from "../ca/mod.ts";
+import type { IssuedHost, ProfileName, Role } from "../ca/mod.ts";
 import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, SUBJECT_FLAG } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import {
@@ -12,6 +12,7 @@ import {
 import { issuedJson, printIssued, sayHostNotes } from "./_ca_issued.ts";
 import { issueInventory } from "./_ca_inventory.ts";
 import { type Command, type Input, usage } from "./_command.ts";
+import { untilSignal } from "./_console.ts";
 import { say } from "./_output.ts";
 
 /** The command. */
@@ -93,18 +94,27 @@ async function run(input: Input): Promise<number> {
     keyType: keyTypeFor(input),
     days,
   };
-  const context = async () => ({
+  const context = async (signal: AbortSignal) => ({
     dir,
+    signal,
     engine: await engineFor(input),
     hostPassphrase: await hostPassphrase(input),
     passphrase: await authorityPassphrase(input, dir),
     onWait: sayWaiting(dir),
   });
   checkHosts(input);
-  if (input.get("inventory") !== undefined) return await issueInventory(input, options, context);
+  return await untilSignal(async (signal) => {
+    if (input.get("inventory") !== undefined) {
+      return await issueInventory(input, options, () => context(signal));
+    }
+    const hosts = input.operands.map((host) => ({ ...options, host }));
+    await print(await issueHosts(hosts, await context(signal)), input, days);
+    return 0;
+  });
+}
+
+async function print(issued: readonly IssuedHost[], input: Input, days: number): Promise<void> {
   const secret = input.get(HOST_PASSPHRASE_FLAG.name);
-  const hosts = input.operands.map((host) => ({ ...options, host }));
-  const issued = await issueHosts(hosts, await context());
   for (const [i, host] of issued.entries()) {
     if (input.on("json")) console.log(JSON.stringify(issuedJson(host)));
     else await printIssued(host, secret);
@@ -115,7 +125,6 @@ async function run(input: Input): Promise<number> {
   if (secret === "-" && !input.on("json")) {
     say("note: QEMU wants the passphrase in the file that file= is to name, without a line end");
   }
-  return 0;
 }
 
 /** Hosts are named or listed in a file; only a list is compared with what there is. */

@@ -6,6 +6,7 @@ import type { IssuedHost, RenewedAuthority, RenewSelection } from "../ca/mod.ts"
 import { DIR_FLAG, sayStrayFiles, sayWaiting, untilText } from "./_ca_flags.ts";
 import { issuedJson, sayHostNotes } from "./_ca_issued.ts";
 import { type Command, type Input, usage } from "./_command.ts";
+import { untilSignal } from "./_console.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { say, sayError } from "./_output.ts";
 import {
@@ -47,16 +48,17 @@ export const caRenew: Command = {
 is kept in DIR/previous/HOST. Nothing has to be valid for it: a year after everything has expired,
 the CA included, it makes a new certificate for the CA's key, and with it the hosts'. A revoked
 host is not renewed: issue for it anew.`,
-  run,
+  run: (input) => untilSignal((signal) => run(input, signal)),
 };
 
-async function run(input: Input): Promise<number> {
+async function run(input: Input, signal: AbortSignal): Promise<number> {
   const { LONGEST_DAYS, renewHosts } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;
   const selection = selectionOf(input);
   let bar: Progress | undefined;
   const result = await renewHosts({
     dir,
+    signal,
     selection,
     rekey: input.on("rekey"),
     authority: input.on("ca"),

@@ -6,7 +6,8 @@
  * - Data goes to standard output, everything said to a person to standard error.
  * - A failure is one `error:` line, lower case at its start unless it quotes QEMU, no full stop,
  *   then `hint:` lines, each with something to do. Never a stack trace (`VIRTCREDS_DEBUG=1` shows it).
- * - Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage.
+ * - Exit codes: 0 done, 1 the answer is no or the work failed, 2 wrong usage; 128 and the signal's
+ *   number for what a signal ends.
  * - Help teaches by example; every `--help` ends with the exit codes.
  * - Lists are tables on a terminal and in a pipe alike; `--json` is for programs.
  * - Colour only on a terminal, never with `NO_COLOR`.
@@ -223,6 +224,14 @@ export function usage(text: string, hint: string | readonly string[]): BaseError
   return new BaseError("USAGE", { text, hint });
 }
 
+/** Ctrl-C where the terminal sends no signal for it. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+/** What a shell gives for a program that SIGINT ended. */
+const INTERRUPTED = 130;
+
 /** Runs to the end of the process: reports a failure, exits with the code. */
 export async function finish(work: () => Promise<number>): Promise<never> {
   let code: number;
@@ -231,6 +240,7 @@ export async function finish(work: () => Promise<number>): Promise<never> {
   } catch (error) {
     // A reader that went away (`| head`) is no failure to report to it.
     if (error instanceof Deno.errors.BrokenPipe) Deno.exit(1);
+    if (error instanceof Interrupted) Deno.exit(INTERRUPTED);
     code = reportError(error);
   }
   Deno.exit(code);

@@ -6,12 +6,13 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Runs work that SIGINT, SIGTERM and SIGHUP stop through its `AbortSignal`, so that it puts the
- * terminal and its socket file in order; gives the exit code.
+ * terminal, its socket file or what it has staged in order; gives the exit code, the work's own
+ * where it has one.
  *
  * @param onHangUp What SIGHUP does instead.
  */
 export async function untilSignal(
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<number | void>,
   onHangUp?: () => void,
 ): Promise<number> {
   const stop = new AbortController();
@@ -26,8 +27,7 @@ export async function untilSignal(
     return () => Deno.removeSignalListener(name as Deno.Signal, listener);
   });
   try {
-    await work(stop.signal);
-    return 0;
+    return await work(stop.signal) ?? 0;
   } catch (error) {
     if (stop.signal.aborted) return code;
     throw error;

@@ -1,7 +1,7 @@
 /** Passphrases on the command line: from a file, standard input or a prompt, never in a flag. */
 
 import type { Flag, Input } from "./_command.ts";
-import { usage } from "./_command.ts";
+import { Interrupted, usage } from "./_command.ts";
 
 /** Of the CA's key, or the PIN of the token that has it. */
 export const PASSPHRASE_FLAG: Flag = {
@@ -121,7 +121,7 @@ function readLine(): string {
   while (Deno.stdin.readSync(octet) === 1) {
     const [key] = octet as unknown as [number];
     if (ENTER.includes(key) || key === END) break;
-    if (key === INTERRUPT) throw usage("stopped at the prompt", "nothing was changed");
+    if (key === INTERRUPT) throw new Interrupted();
     if (ERASE.includes(key)) erase(line);
     else if (line.length < LARGEST_INPUT) line.push(key);
   }

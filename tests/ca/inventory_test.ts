@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { parseAnsibleHosts } from "../../ca/ansible.ts";
 import { parseCsv } from "../../ca/csv.ts";
@@ -207,3 +207,25 @@ Deno.test("readInventory() refuses a file that is no inventory, saying why", asy
     assertEquals([error.code, error.message.includes("\n")], ["INVENTORY", false]);
   }
 });
+
+/** A broken file and a broken row of each form, and what their advice speaks of. */
+const ADVICE: readonly (readonly [file: string, broken: string, row: string, advice: RegExp])[] = [
+  ["a.csv", "x", "host,role\nvm1,boss\n", /columns|begins with host,dns/],
+  ["a.json", "{", '[{"host":"vm1","role":"boss"}]', /JSON|members/],
+  ["a.yaml", "[", "- {host: vm1, role: boss}", /YAML|members/],
+  ["a.yml", "[", "- {host: vm1, role: boss}", /YAML|members/],
+  ["hosts", "vm[", "vm1 virtcreds_role=boss", /Ansible|virtcreds_role/],
+];
+
+for (const [name, broken, row, advice] of ADVICE) {
+  Deno.test(`readInventory() advises in the terms of the form of ${name}`, async () => {
+    using temp = temporaryDirectory();
+    const file = `${temp.path}/${name}`;
+    Deno.writeTextFileSync(file, broken);
+    const refused = await assertRejects(() => readInventory(file), CaError);
+    assertMatch(refused.hints.join(), advice);
+    Deno.writeTextFileSync(file, row);
+    const [first] = await readInventory(file);
+    assertMatch(first!.ok ? "" : first!.error.hints.join(), advice);
+  });
+}
