@@ -5,11 +5,17 @@ import type { Page } from "./_page.ts";
 import { CERTIFICATE_PAGES } from "./_pages_certificates.ts";
 import { FILE_PAGES } from "./_pages_files.ts";
 import { SESSION_PAGES } from "./_pages_session.ts";
+import { STRICT_PAGES } from "./_pages_strict.ts";
 
 export type { Page } from "./_page.ts";
 
 /** All pages; of those that fit a text the first is the most telling. */
-export const PAGES: readonly Page[] = [...CERTIFICATE_PAGES, ...FILE_PAGES, ...SESSION_PAGES];
+export const PAGES: readonly Page[] = [
+  ...CERTIFICATE_PAGES,
+  ...FILE_PAGES,
+  ...SESSION_PAGES,
+  ...STRICT_PAGES,
+];
 
 /** Longest text in characters that is looked at; a message is on one line. */
 const LONGEST = 4096;

@@ -15,4 +15,6 @@ export interface Finding {
   readonly cause: string;
   /** What mends it, a command where there is one. */
   readonly mend: string;
+  /** Who says so where QEMU does not, such as `RFC 5280 4.2.1.3`; of the strict look only. */
+  readonly reference?: string;
 }

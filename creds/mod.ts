@@ -72,4 +72,4 @@ export {
   validatePath,
 } from "./validate.ts";
 export { watchDirectories } from "./watch.ts";
-export { checkCredentials, type CheckOptions, type Verdict } from "./verdict.ts";
+export { checkCredentials, type CheckOptions, type KeyRegister, type Verdict } from "./verdict.ts";

@@ -5,10 +5,14 @@ import type { Endpoint, Engine } from "../engine/mod.ts";
 import { besides } from "./_beside.ts";
 import { exists, FILE, type FileFinder, identityFile, openDirectory } from "./_files.ts";
 import { inspect, type Inspection } from "./_inspect.ts";
+import { strictFindings } from "./_strict.ts";
+import type { KeyRegister } from "./_strict_files.ts";
 import { walkDirectory } from "./_walk.ts";
 import type { Finding } from "./finding.ts";
 import { type SignatureCheck, signatureCheck } from "./signature.ts";
 import { type Profile, PROFILES } from "./profiles.ts";
+
+export type { KeyRegister } from "./_strict_files.ts";
 
 /** QEMU's verdict on one endpoint of a directory, and all that was found beside it. */
 export interface Verdict {
@@ -43,6 +47,13 @@ export interface CheckOptions {
   readonly priority?: string;
   /** What expires within this time, in ms, is a warning. */
   readonly expiresIn?: number;
+  /** Also look for what RFC 5280 and practice forbid, and QEMU does not. */
+  readonly strict?: boolean;
+  /**
+   * Of a strict look at several directories: the keys that were seen, to which those of this one
+   * are added; without it keys are not compared.
+   */
+  readonly keys?: KeyRegister;
   readonly clock?: Clock;
 }
 
@@ -84,7 +95,7 @@ function judgeInspection(
   const now = (options.clock ?? systemClock)();
   const chain = { now, isSignedBy, trustsUnchecked: true };
   const known = new Map<string, Pick<Verdict, "ok" | "message" | "findings">>();
-  return (options.profiles ?? PROFILES).map((profile) => {
+  const verdicts = (options.profiles ?? PROFILES).map((profile) => {
     const rules = JSON.stringify({ ...profile, name: "" });
     let outcome = known.get(rules);
     if (outcome === undefined) {
@@ -102,4 +113,11 @@ function judgeInspection(
     }
     return { dir, endpoint, qemu: profile.name, ...outcome };
   });
+  if (!options.strict) return verdicts;
+  const { engine, keys } = options;
+  const strict = strictFindings(inspection, verdicts, { engine, chain, keys });
+  return verdicts.map((verdict) => ({
+    ...verdict,
+    findings: [...verdict.findings, ...strict],
+  }));
 }

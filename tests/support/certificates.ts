@@ -8,7 +8,7 @@ import * as x509 from "@peculiar/x509";
 import type { Endpoint } from "../../engine/mod.ts";
 
 /** Kinds of key that tests use. */
-export type TestKeyType = "ec" | "ec-p384" | "rsa" | "ed25519";
+export type TestKeyType = "ec" | "ec-p384" | "rsa" | "rsa-1024" | "ed25519";
 
 /** How a certificate is to be; what is left out, it does not have. */
 export interface CertificateSpec {
@@ -166,6 +166,12 @@ const KEY_ALGORITHMS: Readonly<Record<TestKeyType, EcKeyGenParams | RsaHashedKey
     name: "RSASSA-PKCS1-v1_5",
     hash: "SHA-256",
     modulusLength: 2048,
+    publicExponent: Uint8Array.of(1, 0, 1),
+  },
+  "rsa-1024": {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 1024,
     publicExponent: Uint8Array.of(1, 0, 1),
   },
   "ed25519": { name: "Ed25519" } as EcKeyGenParams,
