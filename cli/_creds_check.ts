@@ -1,6 +1,6 @@
 /** `creds check`: QEMU's verdict on directories of credentials. */
 
-import type { Finding, Profile } from "../creds/mod.ts";
+import type { Finding, KeyRegister, Profile } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { parseDuration } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -30,6 +30,7 @@ export const credsCheck: Command = {
     ["deno task creds check pki/hosts/*", "every host, every role, every line of QEMU"],
     ["deno task creds check /etc/pki/qemu --qemu 7.2.22 --hostname vm1.example", "one service"],
     ["deno task creds check pki/hosts/* --at 2027-06-01", "what will be said that day"],
+    ["deno task creds check pki/hosts/* --strict", "and what RFC 5280 forbids"],
     [
       "deno task creds check pki/hosts/* --format json --expires-in 30d --fail-on warning",
       "a nightly job that fails a month before anything expires",
@@ -69,6 +70,10 @@ export const credsCheck: Command = {
     },
     { name: "priority", value: "STRING", help: "priority= of the object, as GnuTLS will read it" },
     { name: "expires-in", value: "TIME", help: "warn of what expires within it, such as 30d" },
+    {
+      name: "strict",
+      help: "also find what RFC 5280 and practice forbid, and where lines of QEMU differ",
+    },
     { name: "at", value: "DATE", help: "judge as on a day to come, such as 2027-01-31" },
     {
       name: "format",
@@ -92,7 +97,9 @@ export const credsCheck: Command = {
     `Each line of QEMU that judges differently is shown by its versions. --format json gives one
 object per line: {dir, endpoint, qemu, ok, message, findings: [{code, severity, file, message,
 cause, mend}]}; message is QEMU's own text, empty where it accepts. With --libvirt the verdict is
-that of libvirt's daemons and clients on files of their own, in their words.`,
+that of libvirt's daemons and clients on files of their own, in their words. --strict looks at all
+directories given for keys that hosts share; its findings have a reference, such as
+RFC 5280 4.2.1.3, and begin with who accepts what that forbids.`,
   run,
 };
 
@@ -103,6 +110,7 @@ async function run(input: Input): Promise<number> {
   const profiles = await profilesOf(input.all("qemu"), input.all("libvirt"));
   const priority = input.get("priority");
   const endpoint = input.get("endpoint") as Endpoint | undefined;
+  const keys: KeyRegister = new Map();
   const options = {
     engine: await engineFor(input),
     verifyPeer: input.get("verify-peer") === "on",
@@ -112,6 +120,7 @@ async function run(input: Input): Promise<number> {
     ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(profiles === undefined ? {} : { profiles }),
     ...(at === undefined ? {} : { clock: () => at }),
+    ...(input.on("strict") ? { strict: true, keys } : {}),
   };
   const render = RENDERERS[input.get("format")!]!(at ?? new Date());
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];

@@ -48,11 +48,16 @@ function verdictLine(same: readonly Verdict[]): string {
   return `  ${endpoint}: ${outcome} by ${versions}${ok ? "" : `: ${printable(message)}`}`;
 }
 
+/** Causes quote messages, which name files. */
+const LONGEST_CAUSE = 500;
+
 const COLOUR = { error: red, warning: yellow, info: (text: string) => text } as const;
 
 function findingLines({ code, severity, file, cause, mend }: Finding): string[] {
   return [
-    `  ${COLOUR[severity](severity)} ${code} ${printable(file)}: ${printable(cause)}`,
+    `  ${COLOUR[severity](severity)} ${code} ${printable(file)}: ${
+      printable(cause, LONGEST_CAUSE)
+    }`,
     `    mend: ${line(mend)}`,
   ];
 }
