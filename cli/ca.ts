@@ -6,6 +6,8 @@ import { caExport } from "./_ca_export.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 import { caList } from "./_ca_list.ts";
+import { caLog } from "./_ca_log.ts";
+import { caRebuild } from "./_ca_rebuild.ts";
 import { caRenew } from "./_ca_renew.ts";
 import { caRequest } from "./_ca_request.ts";
 import { caCrl, caRevoke } from "./_ca_revoke.ts";
@@ -28,6 +30,8 @@ export const CA: CommandGroup = {
     caList,
     caShow,
     caStatus,
+    caLog,
+    caRebuild,
     caExport,
   ],
 };

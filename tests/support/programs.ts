@@ -14,11 +14,16 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "socat": "socat",
   "softhsm2-util": "softhsm2",
   "npx": "npm",
+  "easyrsa": "easy-rsa",
+  "jq": "jq",
 };
 
-/** Where a program is on PATH, if it is. */
+/** Where Debian keeps programs that are not on PATH. */
+const FOLDERS: readonly string[] = ["/usr/share/easy-rsa"];
+
+/** Where a program is on PATH, or where Debian keeps it, if it is. */
 export function findProgram(name: string): string | undefined {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+  for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), ...FOLDERS]) {
     const path = `${folder}/${name}`;
     try {
       if (Deno.statSync(path).isFile) return path;
