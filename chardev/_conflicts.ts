@@ -1,34 +1,11 @@
-/** Which options QEMU does not take together, in the order of its checks. */
+/** Which options of a socket QEMU does not take together, in the order of its checks. */
 
-import { printable } from "../base/mod.ts";
-import { OTHER_BACKENDS } from "./_option_table.ts";
 import type { ParsedOptions } from "./_qemu_opts.ts";
 import { KEEP_ONE, leaveOut, NEEDS_TLS, refuse } from "./_refuse.ts";
-import { ChardevError } from "./error.ts";
 
-/** The back end: a socket. */
-export function checkBackend(given: ParsedOptions, text: string): void {
-  const backend = given.string("backend");
-  if (backend === "socket") return;
-  if (backend === undefined) {
-    throw refuse(text, `chardev: "${given.id}" missing backend`, "begin with socket,");
-  }
-  if (OTHER_BACKENDS.has(backend)) {
-    throw new ChardevError("UNSUPPORTED", {
-      option: `the backend ${backend}`,
-      cause: "the network side of a chardev program is a socket",
-      hint: "its local side is standard input and output: redirect those",
-    });
-  }
-  throw refuse(
-    text,
-    `'${printable(backend)}' is not a valid char driver name`,
-    "begin with socket,",
-  );
-}
-
-/** Where it leads to: exactly one of path, fd and host. */
-export function checkPlace(given: ParsedOptions, text: string): void {
+/** Where a socket leads to: at most one of path, fd and host. */
+export function checkPlace(given: ParsedOptions): void {
+  const { text } = given;
   const places = ["path", "fd", "host"].filter((name) => given.string(name) !== undefined);
   if (places.length > 1) {
     throw refuse(text, "None or one of 'path', 'fd' or 'host' option required.", KEEP_ONE);
@@ -36,17 +13,23 @@ export function checkPlace(given: ParsedOptions, text: string): void {
   if (places[0] === "host" && given.string("port") === undefined) {
     throw refuse(text, "chardev: socket: no port given", "add port=N");
   }
-  if (places.length === 0) {
-    throw refuse(text, "Unable to parse FD number ", "say where: host=…,port=… or path=…");
+  if (given.bool("delay") !== undefined && given.bool("nodelay") !== undefined) {
+    throw refuse(text, "'delay' and 'nodelay' are mutually exclusive", KEEP_ONE);
+  }
+  if (given.number("reconnect") !== undefined && given.number("reconnect-ms") !== undefined) {
+    throw refuse(text, "'reconnect' and 'reconnect-ms' are mutually exclusive", KEEP_ONE);
   }
 }
 
-/** What cannot go together, in the order of QEMU's checks. */
-export function checkConflicts(given: ParsedOptions, text: string): void {
+/** What cannot go together. */
+export function checkConflicts(given: ParsedOptions): void {
+  const { text } = given;
   const server = given.bool("server") ?? false;
   const tls = given.string("tls-creds") !== undefined;
   const reconnect = ["reconnect", "reconnect-ms"].find((n) => given.number(n) !== undefined);
-  const fd = given.string("fd") !== undefined;
+  const unix = given.string("path") !== undefined;
+  // A socket that leads nowhere is a descriptor without a number.
+  const fd = !unix && given.string("host") === undefined;
   if (fd && reconnect !== undefined) {
     throw refuse(
       text,
@@ -61,7 +44,7 @@ export function checkConflicts(given: ParsedOptions, text: string): void {
       "a client with TLS needs host=, the name that it verifies",
     );
   }
-  if (given.string("path") !== undefined && tls) {
+  if (unix && tls) {
     throw refuse(
       text,
       "'tls_creds' option is incompatible with 'unix' address type",

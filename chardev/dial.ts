@@ -1,8 +1,10 @@
 /** The dialling side of a socket chardev. */
 
 import { connect, startTls } from "../channel/mod.ts";
-import type { ByteChannel } from "../engine/mod.ts";
-import type { SocketChardev } from "./options.ts";
+import { descriptorConnection } from "./_descriptor.ts";
+import type { ChardevChannel } from "./describe.ts";
+import type { SocketChardev } from "./kinds.ts";
+import { startProtocol } from "./protocol.ts";
 import { explainRefusal } from "./refusal.ts";
 import type { TlsPlan } from "./roles.ts";
 
@@ -24,17 +26,19 @@ export interface DialOptions {
 export async function dialChardev(
   chardev: SocketChardev,
   options: DialOptions = {},
-): Promise<ByteChannel> {
+): Promise<ChardevChannel> {
   const { tls, handshakeTimeout, signal } = options;
   const waiting = signal === undefined ? {} : { signal };
-  const raw = await connect(chardev.address, { ...waiting, noDelay: chardev.nodelay });
-  if (tls === undefined) return raw;
+  const limits = {
+    ...waiting,
+    ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
+  };
+  const raw = chardev.address.kind === "fd"
+    ? descriptorConnection(chardev.address)
+    : await connect(chardev.address, { ...waiting, noDelay: chardev.nodelay });
   try {
-    return await startTls(raw, {
-      ...tls,
-      ...waiting,
-      ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
-    });
+    const channel = tls === undefined ? raw : await startTls(raw, { ...tls, ...limits });
+    return await startProtocol(channel, chardev, limits);
   } catch (error) {
     throw explainRefusal(error, tls);
   }

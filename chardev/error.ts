@@ -11,6 +11,8 @@ const CHARDEV_ERRORS = {
   NO_EFFECT: (f) => `option '${f.option}' has no effect ${f.cause}`,
   ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
   HUNG_UP: (f) => `the peer ended the session: ${f.cause}`,
+  WEBSOCKET: (f) => `no WebSocket: ${f.cause}`,
+  BACKEND: (f) => f.text ?? `cannot open ${f.option}: ${f.cause}`,
   LOG: (f) => `Could not create '${f.file}': ${f.cause}`,
   LOG_WRITE: (f) => `cannot write to log ${f.file}: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
@@ -37,5 +39,6 @@ export class ChardevError extends VirtcredsError {
 /** Whether an error came from the connection or its peer, so that another try may do better. */
 export function isPeerFault(error: unknown): error is VirtcredsError {
   return error instanceof ChannelError || error instanceof EngineError ||
-    error instanceof CredsError || (error instanceof ChardevError && error.code === "HUNG_UP");
+    error instanceof CredsError ||
+    (error instanceof ChardevError && (error.code === "HUNG_UP" || error.code === "WEBSOCKET"));
 }

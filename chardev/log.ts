@@ -2,7 +2,7 @@
 
 import { systemReason } from "../base/mod.ts";
 import { ChardevError } from "./error.ts";
-import type { SocketChardev } from "./options.ts";
+import type { CommonChardev } from "./kinds.ts";
 
 /** An open log. */
 export interface GuestLog extends Disposable {
@@ -47,7 +47,7 @@ export function openLog(file: string, append: boolean): GuestLog {
  * @throws {ChardevError} `LOG` If it cannot be opened.
  */
 export function keepLog(
-  chardev: Pick<SocketChardev, "logfile" | "logappend">,
+  chardev: Pick<CommonChardev, "logfile" | "logappend">,
   onFailed: (error: unknown) => void,
 ): GuestLog {
   if (chardev.logfile === undefined) return { write() {}, [Symbol.dispose]() {} };

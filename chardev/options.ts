@@ -1,132 +1,157 @@
-/** The text of `--chardev socket,…`: QEMU's options, defaults, conflicts and words. */
+/** The text of `--chardev`: QEMU's options, defaults, conflicts and words. */
 
 import { printable } from "../base/mod.ts";
-import { type Address, checkAddress } from "../channel/mod.ts";
-import { checkBackend, checkConflicts, checkPlace } from "./_conflicts.ts";
-import { OPTION_HINTS, OPTION_TYPES } from "./_option_table.ts";
-import { type OptionWarning, type ParsedOptions, parseQemuOpts } from "./_qemu_opts.ts";
-import { KEEP_ONE, refuse } from "./_refuse.ts";
-import { checkBuilt } from "./_unbuilt.ts";
+import { BACKENDS, CHARDEV_GRAMMAR, OTHER_BACKENDS } from "./_option_table.ts";
+import { ignoredOptions } from "./_ignored.ts";
+import { type OptionFrame, type ParsedOptions, parseQemuOpts } from "./_qemu_opts.ts";
+import { refuse } from "./_refuse.ts";
+import { readSocket } from "./_socket_options.ts";
+import { ChardevError } from "./error.ts";
+import type { Chardev, CommonChardev, SocketChardev } from "./kinds.ts";
 
-export type { OptionWarning } from "./_qemu_opts.ts";
-
-/** A socket character device as its option text describes it. */
-export interface SocketChardev {
-  readonly id: string;
-  /** The text it was made from. */
-  readonly text: string;
-  readonly address: Address;
-  /** Whether it listens; it dials otherwise. Says nothing of the TLS role. */
-  readonly server: boolean;
-  /** Whether small writes go out at once; unlike in QEMU, they do unless told otherwise. */
-  readonly nodelay: boolean;
-  /** Pause in ms before a client dials again; 0 ends it with its connection. */
-  readonly reconnect: number;
-  /** Id of the `tls-creds-*` object. */
-  readonly tlsCreds?: string;
-  /** Id of the `authz-*` object. */
-  readonly tlsAuthz?: string;
-  /** Name to verify instead of the host; not an option of QEMU. */
-  readonly tlsHostname?: string;
-  /** File that gets a copy of what the peer writes. */
-  readonly logfile?: string;
-  /** Keep what the log file has. */
-  readonly logappend: boolean;
-  /** What QEMU would warn of. */
-  readonly warnings: readonly OptionWarning[];
-}
-
-/** The longest pause in ms that a timer takes. */
-const MAX_RECONNECT = 2 ** 31 - 1;
+/** What QEMU keeps of what is written to a ring buffer unless told otherwise, in bytes. */
+const RINGBUF_SIZE = 65536;
 
 /**
- * Parses the text of `--chardev`. What QEMU refuses is refused in its words; what it takes and we
- * cannot do, or what it takes and ignores, is refused too.
+ * Parses the text of `--chardev`. What QEMU refuses is refused in its words; what it takes and does
+ * nothing with is in `ignored`.
  *
  * @example A server of QEMU's manual
  * ```ts
- * import { parseSocketChardev } from "@virtcreds/virtcreds/chardev";
+ * import { parseChardev } from "@virtcreds/virtcreds/chardev";
  * import { assertEquals } from "@std/assert";
  *
- * const chardev = parseSocketChardev("socket,id=s0,host=::1,port=7001,server=on,tls-creds=tls0");
- * assertEquals(chardev.address, { kind: "tcp", host: "::1", port: 7001 });
- * assertEquals(chardev.tlsCreds, "tls0");
+ * const chardev = parseChardev("socket,id=s0,host=::1,port=7001,server=on,tls-creds=tls0");
+ * assertEquals(chardev.kind === "socket" && chardev.address, { kind: "tcp", host: "::1", port: 7001 });
  * ```
  *
- * @throws {ChardevError} `OPTION` If QEMU refuses it, `UNSUPPORTED` or `NO_EFFECT` if we do.
+ * @throws {ChardevError} `OPTION` If QEMU refuses it, `UNSUPPORTED` if we do.
  * @throws {ChannelError} `ADDRESS_INVALID` if the address cannot exist.
  */
+export function parseChardev(text: string): Chardev {
+  return readChardev(parseQemuOpts(text, "backend", CHARDEV_GRAMMAR));
+}
+
+/** As {@linkcode parseChardev}, for a text whose options are meant to follow others. */
+export function parseFramed(
+  tail: string,
+  implied: string | undefined,
+  frame: OptionFrame,
+): Chardev {
+  return readChardev(parseQemuOpts(tail, implied, CHARDEV_GRAMMAR, frame));
+}
+
+/**
+ * Parses the text of a socket.
+ *
+ * @throws as {@linkcode parseChardev}, and {ChardevError} `UNSUPPORTED` for another device.
+ */
 export function parseSocketChardev(text: string): SocketChardev {
-  const given = parseQemuOpts(text, "backend", OPTION_TYPES, OPTION_HINTS);
-  const { id } = given;
+  return onlySocket(parseChardev(text));
+}
+
+/**
+ * Gives a device back if it is a socket.
+ *
+ * @throws {ChardevError} `UNSUPPORTED` If it is not.
+ */
+export function onlySocket(chardev: Chardev): SocketChardev {
+  if (chardev.kind === "socket") return chardev;
+  throw new ChardevError("UNSUPPORTED", {
+    option: `the back end ${chardev.kind}`,
+    cause: "the network side of a chardev program is a socket",
+    hint: [
+      "its local side is --backend, standard input and output by default",
+      "any two are connected by: deno task chardev join ONE OTHER",
+    ],
+  });
+}
+
+function readChardev(given: ParsedOptions): Chardev {
+  const { id, text } = given;
   if (id === undefined) {
     throw refuse(text, "chardev: no id specified", "name it: socket,id=s0,host=…,port=…");
   }
-  checkBackend(given, text);
-  checkPlace(given, text);
-  if (given.bool("delay") !== undefined && given.bool("nodelay") !== undefined) {
-    throw refuse(text, "'delay' and 'nodelay' are mutually exclusive", KEEP_ONE);
-  }
-  if (given.number("reconnect") !== undefined && given.number("reconnect-ms") !== undefined) {
-    throw refuse(text, "'reconnect' and 'reconnect-ms' are mutually exclusive", KEEP_ONE);
-  }
-  checkConflicts(given, text);
-  checkBuilt(given);
-  const optional = {
-    tlsCreds: given.string("tls-creds"),
-    tlsAuthz: given.string("tls-authz"),
-    tlsHostname: given.string("tls-hostname"),
-    logfile: given.string("logfile"),
-  };
-  return {
+  const kind = readKind(given);
+  const common = (): CommonChardev => ({
     id,
     text,
-    address: readAddress(given, text),
-    server: given.bool("server") ?? false,
-    nodelay: given.bool("nodelay") ?? !given.bool("delay"),
-    reconnect: readReconnect(given, text),
-    ...definedOnly(optional),
+    mux: given.bool("mux") ?? false,
+    ...(given.string("logfile") === undefined ? {} : { logfile: given.string("logfile")! }),
     logappend: given.bool("logappend") ?? false,
     warnings: given.warnings,
-  };
+    ignored: ignoredOptions(given, kind),
+  });
+  const path = () => given.string("path");
+  switch (kind) {
+    case "socket":
+      return readSocket(given, common());
+    case "stdio":
+      return { kind, ...common(), signal: given.bool("signal") ?? true };
+    case "file":
+      return {
+        kind,
+        ...common(),
+        path: path() ?? missing(text, "file: no filename given"),
+        append: given.bool("append") ?? false,
+      };
+    case "pipe":
+      return { kind, ...common(), path: path() ?? missing(text, "pipe: no device path given") };
+    case "ringbuf":
+      return { kind, ...common(), size: readSize(given) };
+    default:
+      return { kind, ...common() };
+  }
 }
 
-function readAddress(given: ParsedOptions, text: string): Address {
-  const path = given.string("path");
-  if (path !== undefined) {
-    return checkAddress({ kind: "unix", path: given.bool("abstract") ? `\0${path}` : path });
+function readKind(
+  given: ParsedOptions,
+): "socket" | "stdio" | "pty" | "file" | "pipe" | "null" | "ringbuf" {
+  const { text } = given;
+  const backend = given.string("backend");
+  if (backend === undefined) {
+    throw refuse(text, `chardev: "${given.id}" missing backend`, "begin with socket,");
   }
-  const host = given.string("host")!;
-  const port = given.string("port")!;
-  if (!/^\d{1,9}$/.test(port)) {
+  if (OTHER_BACKENDS.has(backend)) {
+    throw new ChardevError("UNSUPPORTED", {
+      option: `the back end ${backend}`,
+      cause: "it belongs to a machine with devices",
+      hint: `there are: ${Object.keys(BACKENDS).join(", ")}`,
+    });
+  }
+  if (!Object.hasOwn(BACKENDS, backend)) {
     throw refuse(
       text,
-      `address resolution failed for ${
-        printable(`${host}:${port}`)
-      }: Servname not supported for ai_socktype`,
-      "a port is a number from 0 to 65535",
+      `'${printable(backend)}' is not a valid char driver name`,
+      `one of: ${Object.keys(BACKENDS).join(", ")}`,
     );
   }
-  const limits = {
-    to: given.number("to"),
-    ipv4: given.bool("ipv4"),
-    ipv6: given.bool("ipv6"),
-  };
-  return checkAddress({ kind: "tcp", host, port: Number(port), ...definedOnly(limits) });
+  return BACKENDS[backend] as ReturnType<typeof readKind>;
 }
 
-function readReconnect(given: ParsedOptions, text: string): number {
-  const seconds = given.number("reconnect");
-  const ms = seconds === undefined ? given.number("reconnect-ms") ?? 0 : seconds * 1000;
-  if (ms > MAX_RECONNECT) {
-    throw refuse(text, `cannot wait ${ms} ms before dialling again`, "the longest is 24 days");
+function missing(text: string, what: string): never {
+  throw refuse(text, `chardev: ${what}`, "add path=PATH");
+}
+
+/** Largest ring buffer in bytes. */
+const RINGBUF_MAX = 2 ** 30;
+
+function readSize(given: ParsedOptions): number {
+  // QEMU too takes a size of zero for none.
+  const size = given.number("size") || RINGBUF_SIZE;
+  if (!Number.isInteger(Math.log2(size))) {
+    throw refuse(
+      given.text,
+      "size of ringbuf chardev must be power of two",
+      "write size=4k, 64k, 1M, …",
+    );
   }
-  return ms;
-}
-
-/** An object without its undefined members. */
-function definedOnly<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined),
-  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  if (size > RINGBUF_MAX) {
+    throw new ChardevError("UNSUPPORTED", {
+      option: `size=${given.number("size")}`,
+      cause: "it would be memory",
+      hint: "1G is the largest",
+    });
+  }
+  return size;
 }

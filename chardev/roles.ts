@@ -4,7 +4,7 @@ import type { TlsOptions } from "../channel/mod.ts";
 import { CredsError, type ObjectRegistry, type TlsCreds } from "../creds/mod.ts";
 import { leaveOut } from "./_refuse.ts";
 import { ChardevError } from "./error.ts";
-import type { SocketChardev } from "./options.ts";
+import type { SocketChardev } from "./kinds.ts";
 
 /** What TLS of a device needs beside the connection. */
 export type TlsPlan = Pick<TlsOptions, "creds" | "hostname" | "authorize">;

@@ -4,11 +4,13 @@ import { pause } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
+import { backoff } from "./backoff.ts";
 import { isPeerFault } from "./error.ts";
 import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
-import type { SocketChardev } from "./options.ts";
+import type { SocketChardev } from "./kinds.ts";
+import type { MuxHandlers } from "./mux.ts";
 import { planTls } from "./roles.ts";
 import { runSession } from "./session.ts";
 import type { SpliceEnd } from "./splice.ts";
@@ -31,6 +33,8 @@ export interface RunClientOptions {
   readonly events: ClientEvents;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** What the escape key of `mux=on` does. */
+  readonly keys?: MuxHandlers;
   readonly signal?: AbortSignal;
 }
 
@@ -46,7 +50,7 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
   const tls = planTls(chardev, objects);
   using log = keepLog(chardev, events.logFailed);
 
-  async function once(): Promise<SpliceEnd["by"]> {
+  async function once(onGood: () => void): Promise<SpliceEnd["by"]> {
     const channel: ChardevChannel = await dialChardev(chardev, {
       ...(tls === undefined ? {} : { tls }),
       ...(options.handshakeTimeout === undefined
@@ -55,21 +59,31 @@ export async function runClient(chardev: SocketChardev, options: RunClientOption
       ...(signal === undefined ? {} : { signal }),
     });
     const started = performance.now();
-    const end = await runSession(channel, { ...options, log, onJoined: events.connected });
+    const end = await runSession(channel, {
+      ...options,
+      log,
+      mux: chardev.mux,
+      onJoined: events.connected,
+    });
     const refusal = hangUp(channel, end, performance.now() - started);
+    if (end.received > 0) onGood();
     if (refusal !== undefined) throw refusal;
     if (end.by === "fault") throw end.error;
     events.left(channel, end);
     return end.by;
   }
 
+  const pauses = backoff(chardev.reconnect);
   for (;;) {
+    let wait: number;
     try {
-      if (await once() !== "peer" || chardev.reconnect === 0) return;
+      if (await once(pauses.reset) !== "peer" || chardev.reconnect === 0) return;
+      wait = pauses.next();
     } catch (error) {
       if (chardev.reconnect === 0 || signal?.aborted || !isPeerFault(error)) throw error;
-      events.retrying(error, chardev.reconnect);
+      wait = pauses.next();
+      events.retrying(error, wait);
     }
-    await pause(chardev.reconnect, signal);
+    await pause(wait, signal);
   }
 }

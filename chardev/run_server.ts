@@ -1,20 +1,20 @@
 /** A listening device from its first to its last client. */
 
-import type { Address } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
-import type { SocketChardev } from "./options.ts";
+import type { SocketChardev } from "./kinds.ts";
+import type { MuxHandlers } from "./mux.ts";
 import { planTls } from "./roles.ts";
-import { serveChardev } from "./serve.ts";
+import { type ChardevServer, serveChardev } from "./serve.ts";
 import { runSession } from "./session.ts";
 import type { SpliceEnd } from "./splice.ts";
 
 /** What a server tells whoever started it. */
 export interface ServerEvents {
-  listening(address: Address): void;
+  listening(address: ChardevServer["address"]): void;
   /** A client was let in and is joined from now on. `raw`: to a raw terminal. */
   connected(channel: ChardevChannel, raw: boolean): void;
   left(channel: ChardevChannel, end: SpliceEnd): void;
@@ -35,6 +35,8 @@ export interface RunServerOptions {
   readonly keep?: boolean;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** What the escape key of `mux=on` does. */
+  readonly keys?: MuxHandlers;
   readonly signal?: AbortSignal;
 }
 
@@ -60,7 +62,12 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
   for (;;) {
     const channel: ChardevChannel = await server.accept(signal);
     const started = performance.now();
-    const end = await runSession(channel, { ...options, log, onJoined: events.connected });
+    const end = await runSession(channel, {
+      ...options,
+      log,
+      mux: chardev.mux,
+      onJoined: events.connected,
+    });
     const refusal = hangUp(channel, end, performance.now() - started);
     if (refusal !== undefined && end.sent === 0) {
       events.refused(channel.peer, refusal);

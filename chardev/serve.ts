@@ -3,7 +3,10 @@
 import { pause, unlessAborted } from "../base/mod.ts";
 import { type Address, listen, startTls } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
-import type { SocketChardev } from "./options.ts";
+import { descriptorListener } from "./_descriptor.ts";
+import type { ChardevChannel } from "./describe.ts";
+import type { DescriptorAddress, SocketChardev } from "./kinds.ts";
+import { startProtocol } from "./protocol.ts";
 import { explainRefusal } from "./refusal.ts";
 import type { TlsPlan } from "./roles.ts";
 
@@ -24,7 +27,7 @@ export interface ServeOptions {
 /** A listening device. */
 export interface ChardevServer extends AsyncDisposable {
   /** Where it listens, with the real port. */
-  readonly address: Address;
+  readonly address: Address | DescriptorAddress;
   /** How many verified clients wait for their turn. */
   readonly waiting: number;
   /**
@@ -33,7 +36,7 @@ export interface ChardevServer extends AsyncDisposable {
    *
    * @throws The reason of the signal if it aborts, which loses no client.
    */
-  accept(signal?: AbortSignal): Promise<ByteChannel>;
+  accept(signal?: AbortSignal): Promise<ChardevChannel>;
   /** Stops listening and sends away all who wait. */
   close(): void;
 }
@@ -49,10 +52,12 @@ export async function serveChardev(
   options: ServeOptions = {},
 ): Promise<ChardevServer> {
   const { tls, handshakeTimeout, onRefused } = options;
-  const listener = await listen(chardev.address, { noDelay: chardev.nodelay });
+  const listener = chardev.address.kind === "fd"
+    ? descriptorListener(chardev.address)
+    : await listen(chardev.address, { noDelay: chardev.nodelay });
   const stop = new AbortController();
   const { signal } = stop;
-  const waiting: ByteChannel[] = [];
+  const waiting: ChardevChannel[] = [];
   let handshakes = 0;
   let arrival = Promise.withResolvers<void>();
   let room = Promise.withResolvers<void>();
@@ -60,11 +65,12 @@ export async function serveChardev(
   async function greet(raw: ByteChannel): Promise<void> {
     handshakes++;
     try {
-      const channel = tls === undefined ? raw : await startTls(raw, {
-        ...tls,
+      const limits = {
         signal,
         ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
-      });
+      };
+      const inside = tls === undefined ? raw : await startTls(raw, { ...tls, ...limits });
+      const channel = await startProtocol(inside, chardev, limits);
       if (signal.aborted) return channel.close();
       waiting.push(channel);
       arrival.resolve();

@@ -1,10 +1,8 @@
 /** Standard input and output as the local side of a device. */
 
-import { unlessAborted } from "../base/mod.ts";
-import type { LocalEnd } from "./local.ts";
-
-/** Most bytes that are taken from standard input at once. */
-const CHUNK = 64 * 1024;
+import { pullReader } from "./_pull.ts";
+import type { Backend } from "./local.ts";
+import { rawTerminal } from "./terminal.ts";
 
 /** The streams of this process, or what stands for them. */
 export interface Streams {
@@ -12,26 +10,28 @@ export interface Streams {
   readonly output: { write(bytes: Uint8Array): Promise<number> };
 }
 
+/** What a terminal does with Ctrl-C. */
+export interface StdioOptions {
+  /** It is a signal to this program, as in QEMU; the guest gets it otherwise. */
+  readonly signal?: boolean;
+}
+
 /** Makes a local end of standard input and output; there should be one in a process. */
-export function stdioEnd(streams: Streams = { input: Deno.stdin, output: Deno.stdout }): LocalEnd {
-  const buffer = new Uint8Array(CHUNK);
-  /** Deno cannot take a read back: one that was given up waits here for the next caller. */
-  let pending: Promise<number | null> | undefined;
-  let ended = false;
+export function stdioEnd(
+  streams: Streams = { input: Deno.stdin, output: Deno.stdout },
+  { signal = false }: StdioOptions = {},
+): Backend {
   return {
-    async read(signal) {
-      if (ended) return null;
-      const reading = pending ??= streams.input.read(buffer);
-      reading.catch(() => {});
-      const count = await unlessAborted(reading, signal);
-      pending = undefined;
-      ended = count === null;
-      return count === null ? null : buffer.subarray(0, count);
-    },
+    filename: "stdio",
+    read: pullReader((into) => streams.input.read(into)),
     async write(bytes) {
       for (let done = 0; done < bytes.length;) {
         done += await streams.output.write(done === 0 ? bytes : bytes.subarray(done));
       }
     },
+    attach: () => streams.input === Deno.stdin ? rawTerminal(Deno.stdin, { signal }) : NO_TERMINAL,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
+
+const NO_TERMINAL = { raw: false, [Symbol.dispose]() {} };

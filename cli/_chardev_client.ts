@@ -1,7 +1,14 @@
 /** `chardev client`. */
 
 import type { Command } from "./_command.ts";
-import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
+import {
+  CHARDEV_FLAGS,
+  CHARDEV_NOTES,
+  escapeKey,
+  openLocal,
+  pauseText,
+  readDevices,
+} from "./_chardev.ts";
 import { say, sayError } from "./_console.ts";
 import { serveObjects } from "./_objects.ts";
 
@@ -23,14 +30,17 @@ export const chardevClient: Command = {
   flags: CHARDEV_FLAGS,
   notes: CHARDEV_NOTES,
   async run(input) {
-    const { chardev, objects } = await readDevice(input, this.name, false);
+    const devices = await readDevices(input, this.name, false);
+    const { chardev, objects } = devices;
     using _ = objects;
-    const { describeChannel, ESCAPE_NAME, runClient, stdioEnd } = await import("../chardev/mod.ts");
+    const { describeChannel, ESCAPE_NAME, runClient } = await import("../chardev/mod.ts");
+    await using local = await openLocal(input, devices);
     let told = "";
     return await serveObjects(input, objects, (signal) =>
       runClient(chardev, {
         objects,
-        local: stdioEnd(),
+        local,
+        keys: { escape: escapeKey(input) },
         signal,
         events: {
           connected: (channel, raw) => {
@@ -46,7 +56,7 @@ export const chardevClient: Command = {
             if (told === String(error)) return;
             told = String(error);
             sayError(`Unable to connect character device ${chardev.id}`, error);
-            say(`dialling again every ${wait / 1000} s`);
+            say(`dialling again in ${pauseText(wait)}, then later each time`);
           },
           logFailed: (error) => sayError(chardev.id, error),
         },

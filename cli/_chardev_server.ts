@@ -1,7 +1,14 @@
 /** `chardev server`. */
 
 import type { Command } from "./_command.ts";
-import { CHARDEV_FLAGS, CHARDEV_NOTES, readDevice } from "./_chardev.ts";
+import {
+  CHARDEV_FLAGS,
+  CHARDEV_NOTES,
+  escapeKey,
+  openLocal,
+  readDevices,
+  sayListening,
+} from "./_chardev.ts";
 import { say, sayError } from "./_console.ts";
 import { serveObjects } from "./_objects.ts";
 
@@ -35,18 +42,20 @@ named with the cause, and the server goes on. Without --serve it ends when a cli
 other waits.
 ${CHARDEV_NOTES}`,
   async run(input) {
-    const { chardev, objects } = await readDevice(input, this.name, true);
+    const devices = await readDevices(input, this.name, true);
+    const { chardev, objects } = devices;
     using _ = objects;
-    const { describeChannel, ESCAPE_NAME, runServer, stdioEnd } = await import("../chardev/mod.ts");
-    const { formatAddress } = await import("../channel/mod.ts");
+    const { describeChannel, ESCAPE_NAME, runServer } = await import("../chardev/mod.ts");
+    await using local = await openLocal(input, devices);
     return await serveObjects(input, objects, (signal) =>
       runServer(chardev, {
         objects,
-        local: stdioEnd(),
+        local,
+        keys: { escape: escapeKey(input) },
         keep: input.on("serve"),
         signal,
         events: {
-          listening: (address) => say(`listening on ${formatAddress(address)}`),
+          listening: (address) => void sayListening(address),
           connected: (channel, raw) =>
             say(
               `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),

@@ -2,9 +2,10 @@
 
 import { assert } from "@std/assert";
 import type { VirtcredsError } from "../../base/mod.ts";
-import type { Address, TcpAddress } from "../../channel/mod.ts";
+import type { TcpAddress } from "../../channel/mod.ts";
 import {
   type ChardevChannel,
+  type ChardevServer,
   type ClientEvents,
   describeChannel,
   parseSocketChardev,
@@ -115,7 +116,7 @@ export async function serve(
   const names: string[] = [];
   let left = 0;
   const stop = new AbortController();
-  const { promise, resolve, reject } = Promise.withResolvers<Address>();
+  const { promise, resolve, reject } = Promise.withResolvers<ChardevServer["address"]>();
   const events: ServerEvents = {
     listening: resolve,
     connected: (channel) => names.push(describeChannel(channel)),

@@ -12,6 +12,26 @@ export const REFUSED_BY_QEMU: readonly (readonly [text: string, message: string]
   ["foo,id=c0", "'foo' is not a valid char driver name"],
   [",id=c0", "'' is not a valid char driver name"],
   ["socket,id=c0", "Unable to parse FD number "],
+  ["socket,id=c0,fd=abc", "Unable to parse FD number abc"],
+  ["file,id=c0", "chardev: file: no filename given"],
+  ["pipe,id=c0", "chardev: pipe: no device path given"],
+  ["ringbuf,id=c0,size=3", "size of ringbuf chardev must be power of two"],
+  ["ringbuf,id=c0,size=1.5k", "size of ringbuf chardev must be power of two"],
+  ["memory,id=c0,size=5", "size of ringbuf chardev must be power of two"],
+  ["ringbuf,id=c0,size=x", "Parameter 'size' expects a non-negative number below 2^64"],
+  ["ringbuf,id=c0,size=-1", "Parameter 'size' expects a non-negative number below 2^64"],
+  ["stdio,id=c0,signal=x", "Parameter 'signal' expects 'on' or 'off'"],
+  [
+    "socket,id=c0,host=h,port=1,size=x",
+    "Parameter 'size' expects a non-negative number below 2^64",
+  ],
+  ["null,id=c0,bogus=1", "Invalid parameter 'bogus'"],
+  ["console,id=c0", "'console' is not a valid char driver name"],
+  ["hub,id=c0", "'hub' is not a valid char driver name"],
+  ["exec,id=c0", "'exec' is not a valid char driver name"],
+  ["socket,id=c0,wait=off", "'wait' option is incompatible with socket in client connect mode"],
+  ["socket,id=c0,reconnect=1", "'reconnect' option is incompatible with 'fd' address type"],
+  ["socket,id=c0,websocket=on", "Websocket client is not implemented"],
   ["socket,id=c0,port=5", "Unable to parse FD number "],
   ["socket,id=c0,host=127.0.0.1", "chardev: socket: no port given"],
   ["socket,id=c0,host=a,path=/x", "None or one of 'path', 'fd' or 'host' option required."],
@@ -105,6 +125,36 @@ export const REFUSED_BY_QEMU: readonly (readonly [text: string, message: string]
   ],
 ];
 
+/** Texts of `-serial` that QEMU refuses; without a message it prints its last line alone. */
+export const REFUSED_SERIALS: readonly (readonly [text: string, message?: string])[] = [
+  ["tcp:"],
+  ["tcp:127.0.0.1"],
+  ["tcp:127.0.0.1:"],
+  [`tcp:${"a".repeat(65)}:1`],
+  ["chardev:nope"],
+  ["tcp:[::1]:1", "address resolution failed for [::1]:1: Servname not supported for ai_socktype"],
+  ["tcp:127.0.0.1:1,bogus=1", "Invalid parameter 'bogus'"],
+  ["tcp:127.0.0.1:1,,server", "Invalid parameter ''"],
+  ["tcp:127.0.0.1:1,server=maybe", "Parameter 'server' expects 'on' or 'off'"],
+  ["tcp:127.0.0.1:1,wait=off", "'wait' option is incompatible with socket in client connect mode"],
+  [
+    "telnet:127.0.0.1:1,wait=off",
+    "'wait' option is incompatible with socket in client connect mode",
+  ],
+  [
+    "tcp:127.0.0.1:1,server=on,wait=off,reconnect=1",
+    "'reconnect' option is incompatible with socket in server listen mode",
+  ],
+  ["websocket:127.0.0.1:1", "Websocket client is not implemented"],
+  ["unix:", "Unable to parse FD number "],
+  ["bogus", "'bogus' is not a valid char driver"],
+  ["telnet", "'telnet' is not a valid char driver"],
+  ["null,x", "'null,x' is not a valid char driver"],
+  ["mon:bogus", "'bogus' is not a valid char driver"],
+  ["mon:mon:stdio", "'mon:stdio' is not a valid char driver"],
+  ["con:", "'console' is not a valid char driver name"],
+];
+
 /** Texts that QEMU takes, with the warnings it prints. */
 export const TAKEN_BY_QEMU: readonly (readonly [text: string, ...warnings: string[]])[] = [
   ["socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off"],
@@ -124,6 +174,11 @@ export const TAKEN_BY_QEMU: readonly (readonly [text: string, ...warnings: strin
     "socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,nodelay",
     "short-form boolean option 'nodelay' deprecated",
   ],
+  ["null,id=c0"],
+  ["ringbuf,id=c0"],
+  ["ringbuf,id=c0,size=0"],
+  ["memory,id=c0,size=4k"],
+  ["null,id=c0,mux", "short-form boolean option 'mux' deprecated"],
   [
     "socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,nodelay,delay",
     "short-form boolean option 'nodelay' deprecated",

@@ -1,12 +1,7 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { ChannelError, connect, formatHostPort, type TcpAddress } from "../../channel/mod.ts";
 import {
-  type Address,
-  ChannelError,
-  connect,
-  formatHostPort,
-  type TcpAddress,
-} from "../../channel/mod.ts";
-import {
+  type ChardevServer,
   dialChardev,
   MAX_WAITING,
   parseSocketChardev,
@@ -28,7 +23,12 @@ const NO_OBJECTS = new ObjectRegistry({ engine: undefined as unknown as Engine }
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
-function clientOf(address: Address, more = "") {
+function connectTo(address: ChardevServer["address"]) {
+  if (address.kind === "fd") throw new Error("no address");
+  return connect(address);
+}
+
+function clientOf(address: ChardevServer["address"], more = "") {
   if (address.kind !== "tcp") throw new Error("not a TCP address");
   return parseSocketChardev(`socket,id=c0,host=${address.host},port=${address.port}${more}`);
 }
@@ -40,9 +40,13 @@ function unusedAddress(): TcpAddress {
 }
 
 /** Events as a list of words, and the address once there is one. */
-function record(): { events: ServerEvents; log: string[]; address: Promise<Address> } {
+function record(): {
+  events: ServerEvents;
+  log: string[];
+  address: Promise<ChardevServer["address"]>;
+} {
   const log: string[] = [];
-  const { promise, resolve } = Promise.withResolvers<Address>();
+  const { promise, resolve } = Promise.withResolvers<ChardevServer["address"]>();
   return {
     log,
     address: promise,
@@ -61,7 +65,7 @@ Deno.test("serveChardev() gives clients one after the other, in order", async ()
   await using server = await serveChardev(SERVER);
   const clients = [];
   for (const name of ["first", "second", "third"]) {
-    const client = await connect(server.address);
+    const client = await connectTo(server.address);
     await client.write(bytes(name));
     clients.push(client);
   }
@@ -77,7 +81,7 @@ Deno.test("serveChardev() leaves those who are too many in the backlog and serve
   await using server = await serveChardev(SERVER);
   const count = MAX_WAITING + 5;
   const clients = [];
-  for (let i = 0; i < count; i++) clients.push(await connect(server.address));
+  for (let i = 0; i < count; i++) clients.push(await connectTo(server.address));
   const served = new Set<string>();
   for (let i = 0; i < count; i++) {
     await using channel = await server.accept();
@@ -93,14 +97,14 @@ Deno.test("serveChardev() loses no client when an accept is aborted", async () =
   const accepting = server.accept(stop.signal);
   stop.abort(new Error("enough"));
   await assertRejects(() => accepting, Error, "enough");
-  await using client = await connect(server.address);
+  await using client = await connectTo(server.address);
   await using channel = await server.accept();
   assertEquals(channel.peer, client.local);
 });
 
 Deno.test("serveChardev() sends those who wait away when it closes", async () => {
   const server = await serveChardev(SERVER);
-  const client = await connect(server.address);
+  const client = await connectTo(server.address);
   while (server.waiting === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   server.close();
   assertEquals((await readToEnd(client)).length, 0);
@@ -125,8 +129,8 @@ Deno.test("runServer() ends when its client has left, serving those who wait fir
   const local = testLocal();
   const running = runServer(SERVER, { objects: NO_OBJECTS, local, events });
   const at = await address;
-  const first = await connect(at);
-  const second = await connect(at);
+  const first = await connectTo(at);
+  const second = await connectTo(at);
   await first.write(bytes("one"));
   await second.write(bytes("two"));
   await local.until("one");
@@ -144,12 +148,12 @@ Deno.test("runServer() goes on when asked to, until its local side ends", async 
   const running = runServer(SERVER, { objects: NO_OBJECTS, local, events, keep: true });
   const at = await address;
   for (const name of ["one", "two"]) {
-    const client = await connect(at);
+    const client = await connectTo(at);
     local.type(`to ${name}`);
     assertEquals(text(await readExactly(client, 6)), `to ${name}`);
     client.close();
   }
-  const last = await connect(at);
+  const last = await connectTo(at);
   local.type("bye");
   local.end();
   assertEquals(text(await readToEnd(last)), "bye");
@@ -211,7 +215,7 @@ Deno.test("runClient() dials again until the server is there, and when it has le
   const gone = unusedAddress();
   const stop = new AbortController();
   const local = testLocal();
-  const retries: string[] = [];
+  const retries: [string, number][] = [];
   let lefts = 0;
   const running = runClient(clientOf(gone, ",reconnect-ms=20"), {
     objects: NO_OBJECTS,
@@ -220,13 +224,16 @@ Deno.test("runClient() dials again until the server is there, and when it has le
     events: {
       connected() {},
       left: () => lefts++,
-      retrying: (error, wait) => retries.push(`${(error as Error).message} ${wait}`),
+      retrying: (error, wait) => retries.push([(error as Error).message, wait]),
       logFailed() {},
     },
   });
   while (retries.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
   const peer = formatHostPort(gone);
-  assertEquals(retries[0], `Failed to connect to '${peer}': Connection refused 20`);
+  assertEquals(retries[0]![0], `Failed to connect to '${peer}': Connection refused`);
+  for (const [attempt, [, wait]] of retries.slice(0, 2).entries()) {
+    assert(wait >= 10 * (attempt + 1) && wait <= 30 * (attempt + 1), String(wait));
+  }
   const back = parseSocketChardev(
     `socket,id=s0,host=127.0.0.1,port=${gone.port},server=on`,
   );

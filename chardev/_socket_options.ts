@@ -1,0 +1,116 @@
+/** The options of a socket. */
+
+import { printable } from "../base/mod.ts";
+import { type Address, checkAddress } from "../channel/mod.ts";
+import { checkConflicts, checkPlace } from "./_conflicts.ts";
+import type { ParsedOptions } from "./_qemu_opts.ts";
+import { refuse } from "./_refuse.ts";
+import { ChardevError } from "./error.ts";
+import type { CommonChardev, DescriptorAddress, SocketChardev, SocketProtocol } from "./kinds.ts";
+
+/** The longest pause in ms that a timer takes. */
+const MAX_RECONNECT = 2 ** 31 - 1;
+
+/** Reads a socket. */
+export function readSocket(given: ParsedOptions, common: CommonChardev): SocketChardev {
+  checkPlace(given);
+  checkConflicts(given);
+  return {
+    kind: "socket",
+    ...common,
+    address: readAddress(given),
+    server: given.bool("server") ?? false,
+    ...readProtocol(given),
+    nodelay: given.bool("nodelay") ?? !given.bool("delay"),
+    reconnect: readReconnect(given),
+    ...definedOnly({
+      tlsCreds: given.string("tls-creds"),
+      tlsAuthz: given.string("tls-authz"),
+      tlsHostname: given.string("tls-hostname"),
+    }),
+  };
+}
+
+/** QEMU's precedence: a connection may be a WebSocket that carries telnet. */
+function readProtocol(
+  given: ParsedOptions,
+): Pick<SocketChardev, "protocol" | "websocket" | "telnet"> {
+  const [telnet, tn3270] = [given.bool("telnet"), given.bool("tn3270")];
+  const websocket = given.bool("websocket") ?? false;
+  const protocol: SocketProtocol = telnet
+    ? "telnet"
+    : websocket
+    ? "websocket"
+    : tn3270
+    ? "tn3270"
+    : "tcp";
+  const flavour = tn3270 ? "tn3270" : telnet ? "telnet" : undefined;
+  return { protocol, websocket, ...(flavour === undefined ? {} : { telnet: flavour }) };
+}
+
+function readAddress(given: ParsedOptions): Address | DescriptorAddress {
+  const path = given.string("path");
+  if (path !== undefined) return readPath(given, path);
+  const host = given.string("host");
+  if (host === undefined) return readDescriptor(given);
+  const port = given.string("port")!;
+  if (!/^\d{1,9}$/.test(port)) {
+    throw refuse(
+      given.text,
+      `address resolution failed for ${
+        printable(`${host}:${port}`)
+      }: Servname not supported for ai_socktype`,
+      port.includes(":")
+        ? "an IPv6 address has its own option: socket,id=s0,host=::1,port=N"
+        : "a port is a number from 0 to 65535",
+    );
+  }
+  const limits = { to: given.number("to"), ipv4: given.bool("ipv4"), ipv6: given.bool("ipv6") };
+  return checkAddress({ kind: "tcp", host, port: Number(port), ...definedOnly(limits) });
+}
+
+function readPath(given: ParsedOptions, path: string): Address {
+  if (!given.bool("abstract")) return checkAddress({ kind: "unix", path });
+  if (given.bool("tight") === false) {
+    throw new ChardevError("UNSUPPORTED", {
+      option: "tight=off",
+      cause: "an abstract name is never padded with zeros",
+      hint: "use tight=on at both ends",
+    });
+  }
+  return checkAddress({ kind: "unix", path: `\0${path}` });
+}
+
+function readDescriptor(given: ParsedOptions): DescriptorAddress {
+  const fd = given.string("fd") ?? "";
+  if (!/^-?\d{1,9}$/.test(fd)) {
+    throw refuse(
+      given.text,
+      `Unable to parse FD number ${printable(fd)}`,
+      fd === ""
+        ? "say where: host=…,port=… or path=…"
+        : "fd= takes the number of a socket that was passed in: fd=3",
+    );
+  }
+  return { kind: "fd", fd };
+}
+
+function readReconnect(given: ParsedOptions): number {
+  const seconds = given.number("reconnect");
+  const ms = seconds === undefined ? given.number("reconnect-ms") ?? 0 : seconds * 1000;
+  if (ms > MAX_RECONNECT) {
+    throw refuse(
+      given.text,
+      `cannot wait ${ms} ms before dialling again`,
+      "the longest is 24 days",
+    );
+  }
+  return ms;
+}
+
+/** An object without its undefined members. */
+function definedOnly<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(object).filter(([, value]) => value !== undefined),
+  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

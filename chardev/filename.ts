@@ -1,0 +1,50 @@
+/** What `query-chardev` calls a socket, as QEMU's `qemu_chr_compute_filename` writes it. */
+
+import { formatHostPort } from "../channel/mod.ts";
+import type { ChardevChannel } from "./describe.ts";
+import type { ChardevServer } from "./serve.ts";
+import type { SocketChardev } from "./kinds.ts";
+
+/**
+ * Writes the name of a socket that has no connection: `disconnected:tcp:127.0.0.1:7001,server=on`.
+ *
+ * @param listening Where a server really listens.
+ */
+export function disconnectedName(
+  { protocol, address, server }: Pick<SocketChardev, "protocol" | "address" | "server">,
+  listening: ChardevServer["address"] = address,
+): string {
+  return `disconnected:${placeName(protocol, listening, server)}`;
+}
+
+/**
+ * Writes the name of a connection: `tcp:127.0.0.1:7001,server=on <-> 127.0.0.1:60470`.
+ *
+ * A connection through a unix socket is named by its path, from a descriptor by its number.
+ */
+export function connectedName(
+  { protocol, address, server }: Pick<SocketChardev, "protocol" | "address" | "server">,
+  channel: Pick<ChardevChannel, "peer" | "local">,
+): string {
+  if (address.kind !== "tcp") return placeName(protocol, address, server);
+  const here = channel.local ?? formatHostPort(address);
+  return `${protocol}:${here}${server ? ",server=on" : ""} <-> ${channel.peer}`;
+}
+
+function placeName(
+  protocol: string,
+  address: ChardevServer["address"],
+  server: boolean,
+): string {
+  const mode = server ? ",server=on" : "";
+  switch (address.kind) {
+    case "tcp":
+      return `${protocol}:${formatHostPort(address)}${mode}`;
+    case "fd":
+      return `fd:${address.fd}${mode}`;
+    case "unix":
+      return address.path.startsWith("\0")
+        ? `unix:${address.path.slice(1)},abstract=on${mode}`
+        : `unix:${address.path}${mode}`;
+  }
+}

@@ -1,0 +1,188 @@
+/** A socket device as a local end: the other side of a join. */
+
+import { pause } from "../base/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import { pullReader } from "./_pull.ts";
+import { backoff } from "./backoff.ts";
+import type { ChardevChannel } from "./describe.ts";
+import { dialChardev } from "./dial.ts";
+import { isPeerFault } from "./error.ts";
+import { connectedName, disconnectedName } from "./filename.ts";
+import { hangUp } from "./hang_up.ts";
+import type { SocketChardev } from "./kinds.ts";
+import type { Backend } from "./local.ts";
+import { keepLog } from "./log.ts";
+import { muxChannel, type MuxHandlers } from "./mux.ts";
+import { planTls } from "./roles.ts";
+import { type ChardevServer, serveChardev } from "./serve.ts";
+import { sendTyped } from "./typed.ts";
+
+/** What a socket tells whoever opened it; every one of them goes on. */
+export interface SocketEvents {
+  listening(address: ChardevServer["address"]): void;
+  connected(channel: ChardevChannel): void;
+  left(peer: string): void;
+  /** A client was sent away, or a peer refused us. */
+  refused(peer: string, error: unknown): void;
+  /** It did not come up or broke, and is dialled again after `wait` ms. */
+  retrying(error: unknown, wait: number): void;
+  logFailed(error: unknown): void;
+}
+
+/** How a socket is opened. */
+export interface SocketEndOptions {
+  readonly objects: ObjectRegistry;
+  readonly events: SocketEvents;
+  /** Longest time of a handshake in ms. */
+  readonly handshakeTimeout?: number;
+  /** What the escape key does where there is one (`mux=on`). */
+  readonly keys?: MuxHandlers;
+}
+
+/**
+ * Opens a socket: a server serves one client after the other, a client with `reconnect` is there as
+ * long as it is asked, one without is dialled at once and ends with its connection.
+ *
+ * What is written before the first connection waits for it; what is written between two connections
+ * is dropped, as on a serial line.
+ *
+ * @throws {ChannelError}, {EngineError} or {CredsError} If it cannot listen, or not connect.
+ */
+export async function socketEnd(
+  chardev: SocketChardev,
+  options: SocketEndOptions,
+): Promise<Backend> {
+  const { objects, events, handshakeTimeout } = options;
+  const plan = planTls(chardev, objects);
+  const tls = plan === undefined ? {} : { tls: plan };
+  const limit = handshakeTimeout === undefined ? {} : { handshakeTimeout };
+  const log = keepLog(chardev, events.logFailed);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const first = Promise.withResolvers<void>();
+  first.promise.catch(() => {});
+  const pauses = backoff(chardev.reconnect);
+  let current: ChardevChannel | undefined;
+  let server: ChardevServer | undefined;
+  let started = 0;
+  let received = 0;
+
+  const dial = () => dialChardev(chardev, { ...tls, ...limit, signal });
+
+  function join(channel: ChardevChannel): ChardevChannel {
+    const joined = chardev.mux ? muxChannel(channel, options.keys) : channel;
+    joined.onBreak = () => end.onBreak?.();
+    [started, received] = [performance.now(), 0];
+    current = joined;
+    events.connected(joined);
+    first.resolve();
+    return joined;
+  }
+
+  /** Gives the connection there is, or the next one; nothing once there will be none. */
+  async function connection(): Promise<ChardevChannel | undefined> {
+    for (;;) {
+      if (current !== undefined) return current;
+      if (server !== undefined) return join(await server.accept(signal));
+      if (chardev.reconnect === 0) return undefined;
+      try {
+        return join(await dial());
+      } catch (error) {
+        if (signal.aborted || !isPeerFault(error)) throw error;
+        await again(error);
+      }
+    }
+  }
+
+  async function again(error: unknown): Promise<void> {
+    const wait = pauses.next();
+    events.retrying(error, wait);
+    await pause(wait, signal);
+  }
+
+  /** Tells why a connection is gone; a client that would end with it throws that instead. */
+  async function leave(channel: ChardevChannel, fault?: unknown): Promise<void> {
+    channel.close();
+    current = undefined;
+    if (signal.aborted) return;
+    const end = fault === undefined
+      ? { by: "peer" as const, received, sent: 0 }
+      : isPeerFault(fault)
+      ? { by: "fault" as const, error: fault, received, sent: 0 }
+      : undefined;
+    if (end === undefined) throw fault;
+    const refusal = hangUp(channel, end, performance.now() - started) ?? fault;
+    if (received > 0) pauses.reset();
+    if (server !== undefined) {
+      if (refusal === undefined) events.left(channel.peer);
+      else events.refused(channel.peer, refusal);
+    } else if (chardev.reconnect > 0) {
+      events.left(channel.peer);
+      await again(refusal ?? `${channel.peer} has left`);
+    } else if (refusal !== undefined) throw refusal;
+    else events.left(channel.peer);
+  }
+
+  const end: Backend = {
+    get filename() {
+      return current === undefined
+        ? disconnectedName(chardev, server?.address)
+        : connectedName(chardev, current);
+    },
+    read: pullReader(async (into) => {
+      try {
+        for (;;) {
+          const channel = await connection();
+          if (channel === undefined) return null;
+          let count: number | null = null;
+          let fault: unknown;
+          try {
+            count = await channel.read(into);
+          } catch (error) {
+            fault = error;
+          }
+          if (count === null) await leave(channel, fault);
+          else {
+            received += count;
+            log.write(into.subarray(0, count));
+            return count;
+          }
+        }
+      } catch (error) {
+        if (signal.aborted) return null;
+        first.reject(error);
+        throw error;
+      }
+    }),
+    async write(bytes) {
+      if (current === undefined) await first.promise;
+      const channel = current;
+      // The read that is under way finds out, and tells.
+      await (channel?.facts === undefined ? channel?.write(bytes) : sendTyped(channel, bytes))
+        ?.catch(() => channel?.close());
+    },
+    async endWrite() {
+      await current?.closeWrite().catch(() => {});
+    },
+    async sendBreak() {
+      await current?.sendBreak?.().catch(() => {});
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      first.reject(signal.reason);
+      current?.close();
+      await server?.[Symbol.asyncDispose]();
+      log[Symbol.dispose]();
+    },
+  };
+  try {
+    if (chardev.server) {
+      server = await serveChardev(chardev, { ...tls, ...limit, onRefused: events.refused });
+      events.listening(server.address);
+    } else if (chardev.reconnect === 0) join(await dial());
+  } catch (error) {
+    log[Symbol.dispose]();
+    throw error;
+  }
+  return end;
+}

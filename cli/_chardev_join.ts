@@ -1,0 +1,72 @@
+/** `chardev join`. */
+
+import type { Backend, Chardev } from "../chardev/mod.ts";
+import {
+  ESCAPE_FLAG,
+  escapeKey,
+  makeDeviceObjects,
+  sayOptions,
+  sayPty,
+  socketEvents,
+} from "./_chardev.ts";
+import { type Command, type Input, usage } from "./_command.ts";
+import { say } from "./_console.ts";
+import { OBJECT_FLAGS, serveObjects } from "./_objects.ts";
+
+/** Connects two devices. */
+export const chardevJoin: Command = {
+  name: "chardev join",
+  summary: "connect any two character devices with each other",
+  usage: "[--object tls-creds-x509,…]… ONE OTHER",
+  examples: [
+    [
+      "chardev join --object tls-creds-x509,id=tls0,dir=pki/hosts/vm1,endpoint=client socket,id=a,host=vm2.example,port=7001,tls-creds=tls0,reconnect=5 socket,id=b,host=vm3.example,port=7001,tls-creds=tls0,reconnect=5",
+      "the serial ports of two machines, over TLS to each",
+    ],
+    [
+      "chardev join --object … socket,id=a,host=vm2.example,port=7001,tls-creds=tls0 pty",
+      "a terminal that any program can open: minicom -D /dev/pts/N",
+    ],
+    ["chardev join unix:/run/vm1.sock,server=on file:console.log", "keep what a guest says"],
+  ],
+  flags: [ESCAPE_FLAG, ...OBJECT_FLAGS],
+  operands: { name: "ONE OTHER", min: 2, max: 2 },
+  notes:
+    `Each is a --chardev of QEMU (socket, pty, file, pipe, stdio, null, ringbuf; an id is optional),
+an old form of -serial (tcp:, telnet:, tn3270:, websocket:, unix:, file:, pipe:, pty, stdio, null)
+or exec:COMMAND.
+A server serves one client after the other; a client without reconnect= ends the join when it has
+left. What comes before both sides are there waits; what comes between two connections is dropped,
+as on a serial line. A break of telnet is passed on where the other side can have one.`,
+  async run(input) {
+    const { parseAnyChardev } = await import("../chardev/mod.ts");
+    const [one, other] = input.operands.map((text, i) =>
+      parseAnyChardev(text, { id: `char${i}`, device: "" })
+    ) as [Chardev, Chardev];
+    if (one.id === other.id) {
+      throw usage(`Duplicate ID '${one.id}' for chardev`, "give each its own id");
+    }
+    if (one.kind === "stdio" && other.kind === "stdio") {
+      throw usage("cannot use stdio by multiple character devices", "one of them is another");
+    }
+    for (const device of [one, other]) sayOptions(device);
+    using objects = await makeDeviceObjects(input, [one, other]);
+    const { joinEnds, openBackend } = await import("../chardev/mod.ts");
+    return await serveObjects(input, objects, async (signal) => {
+      const open = async (chardev: Chardev): Promise<Backend> => {
+        const events = socketEvents(chardev.id);
+        const end = await openBackend(chardev, { objects, events, keys: keysOf(input) });
+        sayPty(chardev, end);
+        return end;
+      };
+      await using first = await open(one);
+      await using second = await open(other);
+      const { there, back } = await joinEnds(first, second, { signal });
+      say(`joined: ${there} bytes from ${one.id} to ${other.id}, ${back} back`);
+    });
+  },
+};
+
+function keysOf(input: Input): { readonly escape: number } {
+  return { escape: escapeKey(input) };
+}
