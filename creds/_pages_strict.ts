@@ -99,7 +99,7 @@ export const STRICT_PAGES: readonly Page[] = [
     [/key usage .*not critical/i],
     "RFC 5280 4.2.1.3 wants the key usage critical; `ca issue` leaves it so on EC keys for QEMU before 7.2.22 and 10.1.3, which refuse a critical one without keyEncipherment, and RFC 8813 forbids that bit on such keys",
     STRICT,
-    "deno task ca issue HOST --profile strict, once no older QEMU is left",
+    "deno task ca issue HOST --profile strict # once no older QEMU is left",
   ),
   page(
     "KEY_ENCIPHERMENT_USELESS",

@@ -113,6 +113,7 @@ export const STRICT_RULES: readonly StrictRule[] = [
     reference: "practice (CA/Browser Forum 7.1)",
     verb: "against",
     cause: ({ certificate }) =>
+      // The first octet of a random number is zero once in a while.
       magnitude(certificate.serial) < MIN_SERIAL_OCTETS - 1
         ? `the serial number of ${
           nameOf(certificate)
@@ -214,7 +215,7 @@ export const STRICT_RULES: readonly StrictRule[] = [
     mend: (subject) =>
       subject.role === "authority"
         ? newAuthority(subject.mending)
-        : `${reissue(subject.mending)} --profile strict, once no older QEMU is left`,
+        : `${reissue(subject.mending)} --profile strict # once no older QEMU is left`,
   },
   {
     code: "KEY_ENCIPHERMENT_USELESS",
