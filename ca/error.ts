@@ -32,6 +32,8 @@ const CA_ERRORS = {
   REQUEST: (f) => `cannot sign the request ${f.file}: ${f.cause}`,
   KEYS_EXIST: (f) => `there are keys or something else already: ${f.file}`,
   NOT_INSTALLABLE: (f) => `cannot install ${f.file}: ${f.cause}`,
+  ROOT: (f) => `cannot use the root for ${f.file}: ${f.cause}`,
+  ROTATION: (f) => `cannot ${f.option}: ${f.cause}`,
   NOT_A_DIRECTORY: (f) => `cannot write to ${f.file}: it is ${f.cause}, not a directory`,
   SYMBOLIC_LINK: (f) => `cannot write to ${f.file}: it is a symbolic link`,
   STORE: (f) => `cannot use the database ${f.file}: ${f.cause}`,
@@ -40,6 +42,9 @@ const CA_ERRORS = {
   STORE_MISSING: (f) => `there is no database ${f.file}, but a log of what it had: ${f.cause}`,
   STORE_VERSION: (f) => `cannot use the database ${f.file}: ${f.cause}`,
   LOG: (f) => `cannot use the log ${f.file}: ${f.cause}`,
+  BACKUP: (f) => `cannot use backup ${f.file}: ${f.cause}`,
+  NOT_EMPTY: (f) => `cannot restore to ${f.file}: ${f.cause}`,
+  IMPORT: (f) => `cannot import ${f.file}: ${f.cause}`,
   JOURNAL: (f) => `cannot finish what ${f.file} says: ${f.cause}`,
 } satisfies Record<string, ErrorText>;
 

@@ -125,6 +125,20 @@ export function readCertificate(file: string): Certificate {
   }
 }
 
+/** The CAs that a host trusts by its `ca-cert.pem`; what cannot be read is left out. */
+export function trustOf({ trust }: HeldSet): Certificate[] {
+  const found: Certificate[] = [];
+  for (const { label, der } of decodePem(trust ?? "")) {
+    if (label !== "CERTIFICATE") continue;
+    try {
+      found.push(parseCertificate(der));
+    } catch (error) {
+      if (!(error instanceof BaseError)) throw error;
+    }
+  }
+  return found;
+}
+
 /** A certificate's serial as this toolkit and others show it. */
 export function serialOf(certificate: Certificate): string {
   return certificate.serial.toHex().replace(/^00(?=..)/, "");

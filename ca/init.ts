@@ -162,7 +162,12 @@ function refuseExisting(paths: PkiPaths): void {
   }
 }
 
-function checkCommonName(name: string): void {
+/**
+ * Checks the name of a CA.
+ *
+ * @throws {CaError} `COMMON_NAME`.
+ */
+export function checkCommonName(name: string): void {
   const length = [...name].length;
   const cause = name.trim() !== name || name === ""
     ? "it is empty or has blanks around it"

@@ -163,12 +163,13 @@ export function readAuthority(paths: PkiPaths, now: Date = systemClock()): Autho
   };
 }
 
-function bundlePem(certificates: readonly Certificate[]): string {
+/** Writes certificates, PEM. */
+export function bundlePem(certificates: readonly Certificate[]): string {
   return certificates.map((one) => encodePem("CERTIFICATE", one.raw)).join("");
 }
 
 /** What hosts trust: one other that has expired would make QEMU before 10.2 refuse all of them. */
-function trusted(all: readonly Certificate[], own: Certificate, now: Date): Certificate[] {
+export function trusted(all: readonly Certificate[], own: Certificate, now: Date): Certificate[] {
   return all.filter((one) => one === own || one.notAfter >= now);
 }
 

@@ -26,6 +26,27 @@ export * from "./rebuild.ts";
 export * from "./renew.ts";
 export type { RenewedAuthority } from "./authority_renewal.ts";
 export * from "./revoke.ts";
+export { abandonRotation, finishRotation, type RotationEnd } from "./rotate_finish.ts";
+export {
+  backRotation,
+  issueRotation,
+  type RotateIssueOptions,
+  type RotationIssue,
+} from "./rotate_issue.ts";
+export {
+  type RotateOptions,
+  type RotationStart,
+  type StartOptions,
+  startRotation,
+} from "./rotate_start.ts";
+export {
+  type RotationAuthority,
+  type RotationHostState,
+  type RotationPosition,
+  type RotationStatus,
+  rotationStatus,
+} from "./rotation.ts";
+export type { RootOptions } from "./root.ts";
 export * from "./show.ts";
 export type { Store, StoredCertificate, StoredRevocation } from "./store.ts";
 export { type SignOptions, type SignOutcome, signRequests } from "./sign.ts";

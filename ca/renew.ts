@@ -144,7 +144,8 @@ function isSelected(held: HeldSet, selection: RenewSelection, now: Date): boolea
   }
 }
 
-function tryRequest(held: HeldSet, options: RenewOptions): HostRequest | IssueOutcome {
+/** As {@linkcode RenewSelection} would take it, or why it cannot be renewed. */
+export function tryRequest(held: HeldSet, options: RenewOptions): HostRequest | IssueOutcome {
   try {
     return renewalOf(held, options);
   } catch (error) {

@@ -1,0 +1,72 @@
+/** A root CA that is kept elsewhere: fetched to sign the certificate of an issuing CA. */
+
+import { systemClock } from "../base/mod.ts";
+import type { Clock } from "../base/mod.ts";
+import type { Certificate } from "../creds/mod.ts";
+import type { Engine } from "../engine/mod.ts";
+import { serialText } from "./certificate.ts";
+import { changePki } from "./change.ts";
+import { CaError } from "./error.ts";
+import { refuseWithoutAuthority } from "./issue.ts";
+import { type Issuer, openIssuer } from "./issuer.ts";
+import type { LockOptions } from "./lock.ts";
+import { pkiPaths } from "./pki.ts";
+import { issuerId } from "./store.ts";
+
+/** Where the root is. */
+export interface RootOptions {
+  /** Its directory, an authority's like any other. */
+  readonly dir: string;
+  /** Of its key, or the PIN of its token. */
+  readonly passphrase?: string | undefined;
+}
+
+/** What is to be signed by the root of an issuing CA. */
+export interface RootContext extends LockOptions {
+  /** The issuing CA's directory. */
+  readonly dir: string;
+  readonly engine: Engine;
+  readonly clock?: Clock;
+  readonly root?: RootOptions | undefined;
+}
+
+/**
+ * Opens the root of an issuing CA, and notes in the root's own log what it signs.
+ *
+ * @throws {CaError} `ROOT` If it was not given, or is not the one that signed the issuing CA; what
+ * is wrong with the root, as `issueHosts`.
+ */
+export async function withRoot<T>(
+  context: RootContext,
+  issuing: Pick<Certificate, "issuer"> | undefined,
+  work: (root: Issuer, record: (serial: Uint8Array, certificate: Uint8Array) => void) => Promise<T>,
+): Promise<T> {
+  const { engine, root, clock = systemClock } = context;
+  if (root === undefined) {
+    throw new CaError("ROOT", {
+      file: context.dir,
+      cause: `${issuing?.issuer.text ?? "its root"} has to sign`,
+      hint: "bring the root's directory: --root-dir DIR",
+    });
+  }
+  const paths = pkiPaths(root.dir);
+  refuseWithoutAuthority(paths);
+  return await changePki(paths, context, async (change) => {
+    const { passphrase } = root;
+    const issuer = change.signedBy(await openIssuer(paths, { engine, now: clock(), passphrase }));
+    if (issuing !== undefined && issuing.issuer.raw.toHex() !== issuer.subject.toHex()) {
+      throw new CaError("ROOT", {
+        file: root.dir,
+        cause: `it has ${issuer.certificate.subject.text}, and ${issuing.issuer.text} has to sign`,
+        hint: "give the directory of the root that signed the issuing CA",
+      });
+    }
+    return await work(issuer, (serial, certificate) =>
+      change.record({
+        act: "issue",
+        issuer: issuerId(issuer.subject),
+        serial: serialText(serial),
+        certificate,
+      }));
+  });
+}
