@@ -219,7 +219,7 @@ function revocationOf(
   purse: Purse,
 ): RevocationContext {
   const lists = readAll(options.crls ?? [], purse, parseCrl).map(readList);
-  const pending = new Set<Certificate>();
+  const pending: Certificate[] = [];
   const context: RevocationContext = {
     rules: search.rules,
     lists,
@@ -237,8 +237,9 @@ function revocationOf(
   /** 6.3.3 (f): a path of its own, to the same anchor, none of it revoked. */
   const isVouchedFor = (signer: Certificate, anchor: Certificate): boolean => {
     if (sameBytes(signer.raw, anchor.raw)) return true;
-    if (pending.has(signer)) return false;
-    pending.add(signer);
+    // A list may tell of its own signer (PKITS 4.14.30), but two signers not of each other.
+    if (pending.includes(signer)) return pending.at(-1) === signer;
+    pending.push(signer);
     const found = searchPath(
       signer,
       "signer",
@@ -248,7 +249,7 @@ function revocationOf(
           ? checkRevocation(path, context)
           : fault("no-issuer", "the signer of a list has another anchor", "6.3.3", signer),
     );
-    pending.delete(signer);
+    pending.pop();
     return found.ok;
   };
   return context;
