@@ -15,6 +15,8 @@ import { crlDates } from "./validity.ts";
 
 /** A CRL that was made. */
 export interface MadeCrl {
+  /** The list itself, DER. */
+  readonly der: Uint8Array;
   /** The whole file. */
   readonly pem: string;
   readonly number: bigint;
@@ -65,6 +67,7 @@ export async function signCrlOf(
   }, key);
   const pem = [crl, ...othersIn(paths, issuer)].map((der) => encodePem(CRL_LABEL, der)).join("");
   return {
+    der: crl,
     pem,
     number,
     ...dates,

@@ -1,18 +1,20 @@
 /** Certificates revoked, and the CRL that says so brought to every host's directory. */
 
-import { type Clock, systemClock } from "../base/mod.ts";
-import type { Engine } from "../engine/mod.ts";
+import { type Clock, decodePem, encodePem, systemClock } from "../base/mod.ts";
+import { parseCrl } from "../creds/mod.ts";
+import type { Engine, SigningKey } from "../engine/mod.ts";
+import { openAuthorityKey } from "./authority_key.ts";
 import { type Change, changePki } from "./change.ts";
 import type { RevokedEntry } from "./crl.ts";
-import { signCrlOf } from "./crl_file.ts";
+import { type MadeCrl, signCrlOf } from "./crl_file.ts";
 import { CaError } from "./error.ts";
-import { heldHosts } from "./held.ts";
+import { heldHosts, readCertificate } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { findIssued, type IssuedRecord, serialText } from "./issued.ts";
-import { openIssuer } from "./issuer.ts";
+import { identify, type IssuerIdentity, openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import { CA_CERTIFICATE_FILE, isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
-import { readRevoked, type ReasonName, REASONS } from "./revoked.ts";
+import { CRL_LABEL, readRevoked, type ReasonName, REASONS } from "./revoked.ts";
 import { issuerId, type Store } from "./store.ts";
 import { checkDays } from "./validity.ts";
 
@@ -58,7 +60,10 @@ export interface RevokeResult {
 export async function publishCrl(options: CrlOptions): Promise<PublishedCrl> {
   const paths = pkiPaths(options.dir);
   refuseWithoutAuthority(paths);
-  return await changePki(paths, options, (change) => makeCrl(paths, options, change, []));
+  return await changePki(paths, options, async (change) => {
+    const signers = await openSigners(paths, options, change);
+    return await makeCrl(paths, options, change, signers, []);
+  });
 }
 
 /**
@@ -78,9 +83,11 @@ export async function revokeCertificates(
   refuseWithoutAuthority(paths);
   return await changePki(paths, options, async (change) => {
     const store = await change.store();
+    const signers = await openSigners(paths, options, change);
     const records = new Map<string, IssuedRecord>();
     for (const target of targets) {
-      for (const one of await find(target, store, now, paths)) records.set(one.serial, one);
+      const found = await find(target, store, now, paths, signers);
+      for (const one of found) records.set(one.serial, one);
     }
     const before = readRevoked(paths).entries;
     const already = [...records.values()].filter((record) => before.has(record.serial));
@@ -94,8 +101,11 @@ export async function revokeCertificates(
       const issuer = issuerId(certificate.issuer.raw);
       change.record({ act: "revoke", host, issuer, serial, revoked: status });
     }
-    const entries = revoked.map(({ certificate: { serial } }) => ({ serial, ...status }));
-    return { revoked, already, crl: await makeCrl(paths, options, change, entries) };
+    const entries = revoked.map(({ certificate: { issuer, serial } }) => ({
+      issuer: issuer.raw,
+      entry: { serial, ...status },
+    }));
+    return { revoked, already, crl: await makeCrl(paths, options, change, signers, entries) };
   });
 }
 
@@ -104,46 +114,98 @@ async function find(
   store: Store,
   now: Date,
   paths: PkiPaths,
+  signers: readonly Signer[],
 ): Promise<IssuedRecord[]> {
   const found = await findIssued(paths, store, target);
-  const isSerial = found.length === 1 && found[0]!.serial === serialText(target);
-  const live = isSerial ? found : found.filter((one) => one.certificate.notAfter >= now);
+  // Of a CA that was dropped nobody takes a certificate any more, nor reads a list.
+  const ours = found.filter(({ certificate }) => signers.some(isSignerOf(certificate.issuer.raw)));
+  const isSerial = ours.length === 1 && ours[0]!.serial === serialText(target);
+  const live = isSerial ? ours : ours.filter((one) => one.certificate.notAfter >= now);
   if (live.length > 0) return live;
   throw new CaError("NOT_ISSUED", {
     option: "revoke",
     value: target,
-    cause: found.length > 0
+    cause: found.length > 0 && ours.length === 0
+      ? `${found[0]!.certificate.issuer.text} issued it, which is not the CA here`
+      : found.length > 0
       ? "all of its certificates have expired, nobody takes them any more"
       : "it is neither a host that was issued for nor the serial of a certificate",
     hint: `see the hosts: deno task ca list --dir ${paths.root}`,
   });
 }
 
+/** An authority whose list can be signed: the one here, and the one that a roll-over left. */
+type Signer = IssuerIdentity & { readonly key: SigningKey };
+
+function isSignerOf(issuer: Uint8Array): (signer: Signer) => boolean {
+  return ({ subject }) => subject.toHex() === issuer.toHex();
+}
+
+async function openSigners(
+  paths: PkiPaths,
+  { engine, passphrase, clock = systemClock }: CrlOptions,
+  change: Change,
+): Promise<Signer[]> {
+  const issuer = await openIssuer(paths, { engine, now: clock(), passphrase });
+  const former = await openFormer(paths, engine, passphrase);
+  if (former !== undefined) change.signedBy(former);
+  // The log's signature is the last one's: the CA's here.
+  return [change.signedBy(issuer), ...(former === undefined ? [] : [former])];
+}
+
+/**
+ * Opens the CA that a roll-over left. Its key may be locked with another passphrase than the one of
+ * the CA here: then its list stays as it is.
+ */
+async function openFormer(
+  paths: PkiPaths,
+  engine: Engine,
+  passphrase: string | undefined,
+): Promise<Signer & Disposable | undefined> {
+  if (!isOwnDirectory(paths.former)) return undefined;
+  const certificate = readCertificate(`${paths.former}/${CA_CERTIFICATE_FILE}`);
+  try {
+    const key = await openAuthorityKey(pkiPaths(paths.former), engine, passphrase);
+    return { ...identify(certificate), key, [Symbol.dispose]: () => key[Symbol.dispose]() };
+  } catch (error) {
+    if (error instanceof CaError) return undefined;
+    throw error;
+  }
+}
+
 async function makeCrl(
   paths: PkiPaths,
   options: CrlOptions,
   change: Change,
-  revoked: readonly RevokedEntry[],
+  signers: readonly Signer[],
+  revoked: readonly { readonly issuer: Uint8Array; readonly entry: RevokedEntry }[],
 ): Promise<PublishedCrl> {
   const now = (options.clock ?? systemClock)();
-  const { engine, passphrase, days } = options;
-  const issuer = change.signedBy(await openIssuer(paths, { engine, now, passphrase }));
-  const { pem, number, thisUpdate, nextUpdate, entries, act } = await signCrlOf(
-    paths,
-    issuer,
-    issuer.key,
-    now,
-    {
-      revoked,
-      days: days === undefined ? undefined : checkDays(days),
-      store: await change.store(),
-    },
-  );
+  const days = options.days === undefined ? undefined : checkDays(options.days);
+  const store = await change.store();
+  const made: MadeCrl[] = [];
+  for (const signer of signers) {
+    const own = revoked.filter(({ issuer }) => isSignerOf(issuer)(signer)).map((one) => one.entry);
+    made.push(await signCrlOf(paths, signer, signer.key, now, { revoked: own, days, store }));
+  }
   const hosts = heldHosts(paths).filter((host) => {
     const dir = `${paths.hosts}/${host}`;
     return isOwnDirectory(dir) && isThere(`${dir}/${CA_CERTIFICATE_FILE}`);
   });
-  change.stageCrl(pem, hosts);
-  change.record(act);
-  return { file: paths.caCrl, number, thisUpdate, nextUpdate, count: entries.length, hosts };
+  change.stageCrl(mergeCrls(made), hosts);
+  for (const { act } of made) change.record(act);
+  const [{ number, thisUpdate, nextUpdate }] = made as [MadeCrl];
+  const count = made.reduce((sum, { entries }) => sum + entries.length, 0);
+  return { file: paths.caCrl, number, thisUpdate, nextUpdate, count, hosts };
+}
+
+/** The new lists, and those that were there of others. */
+function mergeCrls(made: readonly MadeCrl[]): string {
+  const [first] = made as [MadeCrl];
+  if (made.length === 1) return first.pem;
+  const issuers = new Set(made.map(({ der }) => parseCrl(der).issuer.raw.toHex()));
+  const others = decodePem(first.pem).map(({ der }) => der)
+    .filter((der) => !issuers.has(parseCrl(der).issuer.raw.toHex()));
+  return [...made.map(({ der }) => der), ...others]
+    .map((der) => encodePem(CRL_LABEL, der)).join("");
 }
