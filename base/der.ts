@@ -166,6 +166,15 @@ export function der(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+/** Writes identifier and length alone, for contents of less than 4 GiB that are kept elsewhere. */
+export function derHeader(tag: number, length: number): Uint8Array {
+  if (!(length >= 0 && length < 2 ** 32)) throw bad("contents of 4 GiB or more", 0);
+  if (length < 0x80) return Uint8Array.of(tag, length);
+  const octets: number[] = [];
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
+  return Uint8Array.of(tag, 0x80 | octets.length, ...octets);
+}
+
 /** Writes a SEQUENCE. */
 export function derSequence(...parts: readonly Uint8Array[]): Uint8Array {
   return der(Tag.SEQUENCE, ...parts);

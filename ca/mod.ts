@@ -3,6 +3,7 @@
  */
 
 export { authorityKeyLock, type KeyLock } from "./authority_key.ts";
+export { type BackupOptions, type BackupResult, makeBackup } from "./backup.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
 export { DH_GROUPS, type DhGroup } from "./dh_params.ts";
 export * from "./export.ts";
@@ -24,6 +25,7 @@ export { type LogFault, type LogVerdict, type LogVerifyOptions, verifyLog } from
 export { planIssue, type PlanItem } from "./plan.ts";
 export * from "./rebuild.ts";
 export * from "./renew.ts";
+export * from "./restore.ts";
 export type { RenewedAuthority } from "./authority_renewal.ts";
 export * from "./revoke.ts";
 export { abandonRotation, finishRotation, type RotationEnd } from "./rotate_finish.ts";

@@ -38,6 +38,14 @@ export async function authorityPassphrase(input: Input, dir: string): Promise<st
   return given ?? (lock === "none" ? undefined : askIfPossible(lock));
 }
 
+/** The passphrase of a backup; a person on a terminal is asked, twice for a new one. */
+export async function backupPassphrase(input: Input, isNew: boolean): Promise<string | undefined> {
+  const label = "passphrase of the backup";
+  const given = await read(input, PASSPHRASE_FLAG, label, isNew);
+  if (given !== undefined || !Deno.stdin.isTerminal()) return given;
+  return await askNew(label, isNew);
+}
+
 /** The passphrase for the hosts' keys. */
 export async function hostPassphrase(input: Input): Promise<string | undefined> {
   const [ca, host] = [PASSPHRASE_FLAG, HOST_PASSPHRASE_FLAG].map(({ name }) => input.get(name));
@@ -71,6 +79,11 @@ async function read(
   if (!Deno.stdin.isTerminal()) {
     return checkPassphrase(readInput().replace(/\r?\n$/, ""), "standard input");
   }
+  return await askNew(label, isNew);
+}
+
+async function askNew(label: string, isNew: boolean): Promise<string> {
+  const { checkPassphrase } = await import("../ca/mod.ts");
   const given = checkPassphrase(ask(label), "the terminal");
   if (isNew && ask(`${label}, again`) !== given) {
     throw usage("the two passphrases differ", "type the same one twice");

@@ -2,6 +2,7 @@
 
 import type { CommandGroup } from "./_command.ts";
 import { runGroup } from "./_command.ts";
+import { caBackup, caRestore } from "./_ca_backup.ts";
 import { caExport } from "./_ca_export.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
@@ -32,6 +33,8 @@ export const CA: CommandGroup = {
     caStatus,
     caLog,
     caRebuild,
+    caBackup,
+    caRestore,
     caExport,
   ],
 };
