@@ -105,6 +105,7 @@ export async function serveChardev(
     },
     async accept(caller) {
       for (;;) {
+        caller?.throwIfAborted();
         const next = waiting.shift();
         if (next !== undefined) {
           room.resolve();
