@@ -1,5 +1,6 @@
 /** Passphrases on the command line: from a file, standard input or a prompt, never in a flag. */
 
+import type { RootOptions } from "../ca/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { Interrupted, usage } from "./_command.ts";
 
@@ -15,6 +16,27 @@ export const HOST_PASSPHRASE_FLAG: Flag = {
   name: "host-passphrase-file",
   value: "FILE",
   help: "encrypt the hosts' keys with the passphrase in this file; - is standard input",
+};
+
+/** Of the key of the CA that a roll-over goes to. */
+export const NEW_PASSPHRASE_FLAG: Flag = {
+  name: "new-passphrase-file",
+  value: "FILE",
+  help: "passphrase of the next CA's key, or its token's PIN; the old one's when absent",
+};
+
+/** Where the root of an issuing CA is. */
+export const ROOT_DIR_FLAG: Flag = {
+  name: "root-dir",
+  value: "DIR",
+  help: "directory of the root CA that signs this one's certificate",
+};
+
+/** Of the root's key. */
+export const ROOT_PASSPHRASE_FLAG: Flag = {
+  name: "root-passphrase-file",
+  value: "FILE",
+  help: "file with the passphrase of the root's key, or its token's PIN",
 };
 
 /** The most that is read of standard input, in bytes. */
@@ -56,6 +78,25 @@ export async function hostPassphrase(input: Input): Promise<string | undefined> 
     );
   }
   return await read(input, HOST_PASSPHRASE_FLAG, "passphrase for the hosts' keys", true);
+}
+
+/** The passphrase for the next CA's key: what the flag names. */
+export async function nextPassphrase(input: Input): Promise<string | undefined> {
+  return await read(input, NEW_PASSPHRASE_FLAG, "passphrase of the next CA's key", true);
+}
+
+/** The root CA that the flags name; whoever sits at a terminal is asked for its passphrase. */
+export async function rootOptions(input: Input): Promise<RootOptions | undefined> {
+  const dir = input.get(ROOT_DIR_FLAG.name);
+  if (dir === undefined) return undefined;
+  const { authorityKeyLock } = await import("../ca/mod.ts");
+  const lock = authorityKeyLock(dir);
+  const label = lock === "pin" ? "PIN of the root's token" : "passphrase of the root's key";
+  const given = await read(input, ROOT_PASSPHRASE_FLAG, label, false);
+  if (given !== undefined || lock === "none" || !Deno.stdin.isTerminal()) {
+    return { dir, passphrase: given };
+  }
+  return { dir, passphrase: ask(label).normalize("NFC") || undefined };
 }
 
 const LABELS = {

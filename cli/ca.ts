@@ -13,6 +13,7 @@ import { caRenew } from "./_ca_renew.ts";
 import { caRequest } from "./_ca_request.ts";
 import { caCrl, caRevoke } from "./_ca_revoke.ts";
 import { caShow } from "./_ca_show.ts";
+import { caRotate } from "./_ca_rotate.ts";
 import { caSign } from "./_ca_sign.ts";
 import { caStatus } from "./_ca_status.ts";
 
@@ -26,6 +27,7 @@ export const CA: CommandGroup = {
     caRequest,
     caSign,
     caRenew,
+    caRotate,
     caRevoke,
     caCrl,
     caList,
