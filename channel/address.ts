@@ -30,13 +30,6 @@ export type Address = TcpAddress | UnixAddress;
 const UNIX_PATH_MAX = 108;
 /** Longest host that is looked up: a DNS name has at most 253 characters (RFC 1035 3.1). */
 const HOST_MAX = 253;
-/** What reaches with a socket what other transports of QEMU reach. */
-const INSTEAD: Readonly<Record<string, readonly string[]>> = {
-  fd: [
-    "join whatever the descriptor is to a unix socket, or to a command: unix:PATH, exec:COMMAND",
-  ],
-  file: ["a stream is kept by `deno task migration target --out FILE`, and sent with --in FILE"],
-};
 const PORTS = "take a free one; 0 lets a listener take any and tells which";
 const FORMS = "write tcp:HOST:PORT, tcp:[IPV6]:PORT or unix:PATH";
 
@@ -76,7 +69,7 @@ export function parseAddress(text: string): Address {
       throw new ChannelError("ADDRESS_INVALID", {
         value: text,
         cause: `${scheme}: is not supported`,
-        hint: [FORMS, ...INSTEAD[scheme] ?? []],
+        hint: FORMS,
       });
     default:
       throw new ChannelError("ADDRESS_INVALID", {

@@ -1,7 +1,13 @@
 /** A descriptor as a channel: a pipe, a socket or a file that somebody else has opened. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { type Descriptor, openDescriptor, receiveDescriptors, SystemError } from "../os/mod.ts";
+import {
+  closeDescriptor,
+  type Descriptor,
+  openDescriptor,
+  receiveDescriptors,
+  SystemError,
+} from "../os/mod.ts";
 import { ChannelError } from "./error.ts";
 
 /** A channel over a unix socket that descriptors may come on (SCM_RIGHTS). */
@@ -25,9 +31,18 @@ export function passingChannel(socket: Descriptor, peer: string): PassingChannel
   const came: number[] = [];
   let left: Uint8Array = buffer.subarray(0, 0);
   const channel = overDescriptor(socket, peer);
+  const close = () => {
+    channel.close();
+    for (const descriptor of came.splice(0)) closeDescriptor(descriptor);
+  };
   return {
     ...channel,
     takeDescriptor: () => came.shift(),
+    close,
+    [Symbol.asyncDispose]() {
+      close();
+      return Promise.resolve();
+    },
     async read(into) {
       if (left.length === 0) {
         const count = await guarded(
@@ -47,6 +62,7 @@ export function passingChannel(socket: Descriptor, peer: string): PassingChannel
 }
 
 function takeOver(number: number, peer: string): Descriptor {
+  refuseOther(number, peer);
   try {
     const descriptor = openDescriptor(number);
     if (descriptor !== undefined) return descriptor;
@@ -66,12 +82,25 @@ function takeOver(number: number, peer: string): Descriptor {
   });
 }
 
+/** What has a number but no bytes, such as the descriptors that a runtime waits with. */
+function refuseOther(number: number, peer: string): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(`/proc/self/fd/${number}`);
+  } catch {
+    return;
+  }
+  if (info.isSocket || info.isFifo || info.isFile || info.isCharDevice) return;
+  throw new ChannelError("DESCRIPTOR", { peer, cause: "it is no socket, pipe or file" });
+}
+
 function overDescriptor(descriptor: Descriptor, peer: string): ByteChannel {
   let closed = false;
   const channel: ByteChannel = {
     peer,
     async read(into) {
-      if (into.length === 0) return 0;
+      // Nothing comes out of what can only be written to.
+      if (!descriptor.isReadable) return null;
       const count = await guarded("CHANNEL_READ", peer, descriptor.read(into));
       return count === 0 ? null : count;
     },

@@ -10,6 +10,7 @@ const CHANNEL_ERRORS = {
   ACCEPT_FAILED: (f) => `Unable to accept connection: ${f.cause}`,
   CHANNEL_READ: (f) => `Unable to read from socket: ${f.cause}`,
   CHANNEL_WRITE: (f) => `Unable to write to socket: ${f.cause}`,
+  FILE: (f) => `cannot open ${f.peer}: ${f.cause}`,
   DESCRIPTOR: (f) => f.text ?? `cannot use ${f.peer}: ${f.cause}`,
   COMMAND_FAILED: (f) => `${f.peer} ended with exit code ${f.value}`,
   CHANNEL_CLOSED: (f) => `the channel${f.peer ? ` to ${f.peer}` : ""} is closed`,

@@ -3,7 +3,6 @@
 import { pause } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descendants, signalAll } from "./_process_tree.ts";
-import { type Address, formatAddress, parseAddress } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 
 /** A command of `/bin/sh`, whose standard output is read and whose standard input is written. */
@@ -11,9 +10,6 @@ export interface ExecAddress {
   readonly kind: "exec";
   readonly command: string;
 }
-
-/** What a migration can go over. */
-export type Transport = Address | ExecAddress;
 
 /** A command that runs, as a channel. */
 export interface CommandChannel extends ByteChannel {
@@ -28,35 +24,13 @@ const TERM_GRACE = 500;
 const EMPTY = new Uint8Array(0);
 
 /**
- * Parses a migration URI, `exec:` too; a command runs only where this is called and its result
- * is used, never for an address of {@linkcode parseAddress}.
- *
- * @throws {ChannelError} `ADDRESS_INVALID` If it is not an address.
- */
-export function parseTransport(text: string): Transport {
-  if (!text.startsWith("exec:")) return parseAddress(text);
-  const command = text.slice("exec:".length);
-  if (command.trim() !== "" && !command.includes("\0")) return { kind: "exec", command };
-  throw new ChannelError("ADDRESS_INVALID", {
-    value: text,
-    cause: "it names no command",
-    hint: "write exec:COMMAND, in quotes for your shell: 'exec:socat - TCP:HOST:PORT'",
-  });
-}
-
-/** Writes a transport as {@linkcode parseTransport} reads it. */
-export function formatTransport(transport: Transport): string {
-  return transport.kind === "exec" ? `exec:${transport.command}` : formatAddress(transport);
-}
-
-/**
  * Starts a command with `/bin/sh -c`, as QEMU does (migration/exec.c). Its standard error is
  * ours. Disposing ends it; who wants to know what became of it waits for `exit` first.
  *
  * @throws {ChannelError} `CONNECT_FAILED` If there is no shell.
  */
 export function startCommand(address: ExecAddress): CommandChannel {
-  const peer = formatTransport(address);
+  const peer = `exec:${address.command}`;
   const child = spawn(address.command, peer);
   const [reader, writer] = [child.stdout.getReader(), child.stdin.getWriter()];
   const exit = child.status.then(({ code }) => code);

@@ -3,6 +3,7 @@
 import {
   commandFailed,
   connect,
+  descriptorChannel,
   startCommand,
   startTls,
   type TlsChannel,
@@ -13,10 +14,12 @@ import type { ObjectRegistry, TlsCreds } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { explainHandshake } from "./refusal.ts";
+import { sendToFile } from "./send_to_file.ts";
 import { sourceCredentials } from "./security.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
 import type { StreamSource } from "./stream_file.ts";
+import { descriptorNumber, refuseTlsOverFile } from "./transport.ts";
 
 /** How a source works. */
 export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
@@ -42,6 +45,12 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
 export async function runSource(options: SourceOptions): Promise<Sending> {
   const { address, objects, parameters, signal } = options;
   const creds = sourceCredentials(parameters, objects);
+  refuseTlsOverFile(address, parameters);
+  if (address.kind === "file") return await sendToFile(address, options.source, options);
+  if (address.kind === "fd") {
+    const channel = descriptorChannel(descriptorNumber(address), `fd:${address.name}`);
+    return await sendOver(channel, creds, options);
+  }
   if (address.kind === "exec") {
     signal?.throwIfAborted();
     await using command = startCommand(address);

@@ -9,7 +9,7 @@ import {
 } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
-import { type Acceptor, commandAcceptor } from "./_acceptor.ts";
+import { type Acceptor, onlyConnection } from "./_acceptor.ts";
 import { WaitingRoom } from "./_waiting.ts";
 import { MigrationError } from "./error.ts";
 import type { MigrationParameters } from "./parameters.ts";
@@ -17,6 +17,7 @@ import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts
 import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink } from "./sink.ts";
+import { isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** ms of rest after the kernel refused to accept. */
 const ACCEPT_PAUSE = 200;
@@ -66,11 +67,12 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
 export async function runTarget(options: TargetOptions): Promise<Reception> {
   refuseOpenDoor(options);
   const { address } = options;
-  if (address.kind === "exec") {
+  refuseTlsOverFile(address, options.parameters);
+  if (!isSocket(address)) {
     options.signal?.throwIfAborted();
-    await using command = commandAcceptor(address);
-    // There is no second command: its first failure is the last.
-    return await new Target({ ...options, once: true, serve: false }, command).run();
+    await using only = await onlyConnection(address);
+    // There is no second one: its first failure is the last.
+    return await new Target({ ...options, once: true, serve: false }, only).run();
   }
   await using listener = await listenOn(address);
   return await new Target(options, listener).run();

@@ -7,6 +7,8 @@ import { errno, type Libc, libc } from "./libc.ts";
 const F_GETFD = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
 const O_NONBLOCK = 0o4000;
 const POLLIN = 1;
 const POLLOUT = 4;
@@ -16,6 +18,8 @@ const EFD_CLOEXEC = 0o2000000;
 /** A descriptor that is read and written without holding up anything else. */
 export interface Descriptor extends Disposable {
   readonly number: number;
+  /** Whether it was opened for reading. */
+  readonly isReadable: boolean;
   /**
    * Calls until it does not give EAGAIN, and waits between.
    *
@@ -59,14 +63,19 @@ export function openDescriptor(number: number): Descriptor | undefined {
   if (c.fcntl(number, F_SETFL, flags | O_NONBLOCK) < 0) throw new SystemError(errno());
   const wake = c.eventfd(0, EFD_CLOEXEC);
   if (wake < 0) throw new SystemError(errno());
-  return new OpenDescriptor(c, number, wake);
+  return new OpenDescriptor(c, number, wake, (flags & O_ACCMODE) !== O_WRONLY);
 }
 
 class OpenDescriptor implements Descriptor {
   #closed = false;
   #waiting = 0;
 
-  constructor(readonly c: Libc, readonly number: number, readonly wake: number) {}
+  constructor(
+    readonly c: Libc,
+    readonly number: number,
+    readonly wake: number,
+    readonly isReadable: boolean,
+  ) {}
 
   async perform(
     what: "read" | "write",

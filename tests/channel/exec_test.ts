@@ -1,24 +1,12 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { pause } from "../../base/mod.ts";
-import { parseAddress } from "../../channel/address.ts";
 import { ChannelError } from "../../channel/error.ts";
-import { formatTransport, parseTransport, startCommand } from "../../channel/exec.ts";
+import { startCommand } from "../../channel/exec.ts";
 import { readToEnd } from "../support/channels.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const start = (command: string) => startCommand({ kind: "exec", command });
-
-Deno.test("parseTransport() reads commands, and addresses as parseAddress() does", () => {
-  for (const text of ["exec:cat >x", "exec:a:b", "tcp:h:1", "unix:/x"]) {
-    assertEquals(formatTransport(parseTransport(text)), text);
-  }
-  assertEquals(parseTransport("exec: cat"), { kind: "exec", command: " cat" });
-  for (const text of ["exec:", "exec:  ", "exec:a\0b", "bogus:1"]) {
-    assert(assertThrows(() => parseTransport(text), ChannelError).hints.length > 0);
-  }
-  assertThrows(() => parseAddress("exec:cat"), ChannelError, "exec: is not supported");
-});
 
 Deno.test("startCommand() gives what the command prints, and it what is written", async () => {
   await using channel = start("cat; echo end");
