@@ -8,6 +8,7 @@ import { dateOf } from "./_creds_date.ts";
 import { renderGithub } from "./_creds_github.ts";
 import { renderJson } from "./_creds_json.ts";
 import { renderJunit } from "./_creds_junit.ts";
+import { PLACE_FLAGS, placesOf } from "./_creds_places.ts";
 import type { Renderer } from "./_creds_render.ts";
 import { renderSarif } from "./_creds_sarif.ts";
 import { renderText } from "./_creds_text.ts";
@@ -25,10 +26,13 @@ const RENDERERS: Readonly<Record<string, (now: Date) => Renderer>> = {
 export const credsCheck: Command = {
   name: "creds check",
   summary: "say what each line of QEMU will make of directories of TLS credentials",
-  usage: "DIR… [--endpoint server|client] [--qemu VERSION|all] [--hostname NAME]…",
+  usage:
+    "DIR…|--layout NAME|--system [--endpoint server|client] [--qemu VERSION|all] [--hostname NAME]…",
   examples: [
     ["deno task creds check pki/hosts/*", "every host, every role, every line of QEMU"],
     ["deno task creds check /etc/pki/qemu --qemu 7.2.22 --hostname vm1.example", "one service"],
+    ["deno task creds check --system --expires-in 30d", "all that libvirt and QEMU read here"],
+    ["deno task creds check --layout libvirt /mnt/image", "libvirt's own files, in an image"],
     ["deno task creds check pki/hosts/* --at 2027-06-01", "what will be said that day"],
     ["deno task creds check pki/hosts/* --strict", "and what RFC 5280 forbids"],
     [
@@ -89,9 +93,10 @@ export const credsCheck: Command = {
       default: "error",
       help: "the least finding that makes the exit code 1",
     },
+    ...PLACE_FLAGS,
     ENGINE_FLAG,
   ],
-  operands: { name: "DIR", min: 1, max: 100_000 },
+  operands: { name: "DIR", min: 0, max: 100_000 },
   exitOne: "QEMU refuses one of them, or a finding is severe enough",
   notes:
     `Each line of QEMU that judges differently is shown by its versions. --format json gives one
@@ -106,7 +111,7 @@ RFC 5280 4.2.1.3, and begin with who accepts what that forbids.`,
 async function run(input: Input): Promise<number> {
   const expiresIn = durationOf(input);
   const at = dateOf(input);
-  const { checkCredentials } = await import("../creds/mod.ts");
+  const places = await placesOf(input);
   const profiles = await profilesOf(input.all("qemu"), input.all("libvirt"));
   const priority = input.get("priority");
   const endpoint = input.get("endpoint") as Endpoint | undefined;
@@ -125,13 +130,13 @@ async function run(input: Input): Promise<number> {
   const render = RENDERERS[input.get("format")!]!(at ?? new Date());
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
-  for (const dir of input.operands) {
-    const verdicts = await checkCredentials(dir, options);
+  for (const place of places) {
+    const verdicts = await place.check(options);
     failed ||= verdicts.some(({ ok, findings }) => !ok || findings.some(isAmong(fatal)));
-    await render.directory(dir, verdicts);
+    await render.directory(place, verdicts);
   }
   render.end?.();
-  return failed ? 1 : 0;
+  return failed || places.length === 0 ? 1 : 0;
 }
 
 function isAmong(severities: readonly string[]): (finding: Finding) => boolean {

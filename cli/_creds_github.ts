@@ -7,7 +7,7 @@ const COMMAND = { error: "error", warning: "warning", info: "notice" } as const;
 /** Prints one command for each finding. */
 export function renderGithub(): Renderer {
   return {
-    directory: (_dir, verdicts) => {
+    directory: (_place, verdicts) => {
       for (const { severity, file, code, message, cause, mend, qemu } of mergeFindings(verdicts)) {
         const text = [message, cause, `mend: ${mend}`, versionsText(qemu)];
         const shown = text.filter((part) => part !== "").join("\n");

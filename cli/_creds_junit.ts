@@ -7,7 +7,7 @@ import { type Renderer, versionsText } from "./_creds_render.ts";
 export function renderJunit(): Renderer {
   console.log('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="creds check">');
   return {
-    directory: (dir, verdicts) => {
+    directory: ({ dir }, verdicts) => {
       const failures = verdicts.filter((verdict) => failureOf(verdict) !== undefined).length;
       const counts = `tests="${verdicts.length}" failures="${failures}" errors="0" skipped="0"`;
       console.log(`  <testsuite name="${escape(dir)}" ${counts}>`);

@@ -1,11 +1,15 @@
 /** What every format of verdicts has. */
 
 import type { Finding, Verdict } from "../creds/mod.ts";
+import type { Place } from "./_creds_places.ts";
+
+/** What verdicts are on. */
+export type JudgedPlace = Pick<Place, "dir" | "placed" | "readers">;
 
 /** A format. */
 export interface Renderer {
   /** Shows the verdicts of one directory. */
-  directory(dir: string, verdicts: readonly Verdict[]): Promise<void> | void;
+  directory(place: JudgedPlace, verdicts: readonly Verdict[]): Promise<void> | void;
   /** Shows what can only be known at the end. */
   end?(): void;
 }

@@ -9,7 +9,7 @@ const LEVEL = { error: "error", warning: "warning", info: "note" } as const;
 export function renderSarif(): Renderer {
   const found: MergedFinding[] = [];
   return {
-    directory: (_dir, verdicts) => void found.push(...mergeFindings(verdicts)),
+    directory: (_place, verdicts) => void found.push(...mergeFindings(verdicts)),
     end: () => console.log(JSON.stringify(sarifLog(found), null, 2)),
   };
 }

@@ -10,9 +10,13 @@ import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 export function renderText(now: Date): Renderer {
   setColorEnabled(getColorEnabled() && Deno.stdout.isTerminal());
   return {
-    async directory(dir, verdicts) {
+    async directory({ dir, placed, readers = [] }, verdicts) {
       const { summarizeDirectory } = await import("../creds/mod.ts");
-      const lines = [printable(dir), ...summaryLines(summarizeDirectory(dir), now)];
+      const lines = [
+        printable(dir),
+        ...readers.map((reader) => `  for ${printable(reader)}`),
+        ...summaryLines(summarizeDirectory(dir, placed), now),
+      ];
       const outcomes = Map.groupBy(verdicts, (v) => `${v.endpoint} ${v.ok} ${v.message}`);
       for (const same of outcomes.values()) lines.push(verdictLine(same));
       for (const finding of mergeFindings(verdicts)) lines.push(...findingLines(finding));
@@ -34,7 +38,7 @@ function summaryLines(summaries: readonly Summary[], now: Date): string[] {
 function untilText(end: Date | undefined, name: string, now: Date): string {
   if (end === undefined) return "";
   const days = Math.ceil((end.getTime() - now.getTime()) / 86_400_000);
-  const what = name === "ca-crl.pem" ? "next list due" : days <= 0 ? "expired" : "expires";
+  const what = name.endsWith("crl.pem") ? "next list due" : days <= 0 ? "expired" : "expires";
   const when = days <= 0 ? `${plural(-days)} ago` : `in ${plural(days)}`;
   return `${what} ${end.toISOString().slice(0, 10)}, ${when}`;
 }

@@ -2,6 +2,7 @@
 
 import { exists } from "./_files.ts";
 import { expiry, lists, revocation } from "./_beside_dates.ts";
+import { layoutEntries } from "./_beside_layout.ts";
 import { priority } from "./_beside_priority.ts";
 import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
 import type { Beside, BesideOptions, Look } from "./_look.ts";
@@ -41,6 +42,7 @@ const LOOKS: readonly Look[] = [
   libvirtLog,
   signature,
   keyFile,
+  layoutEntries,
   pair,
   bundle,
   lists,
@@ -117,7 +119,7 @@ function* usage({ inspection, mending }: Beside, leaf?: Certificate): Iterable<F
 
 /** What libvirt only writes into its log, in its words. */
 function* libvirtLog(
-  { inspection, profile, mending }: Beside,
+  { inspection, profile }: Beside,
   leaf?: Certificate,
 ): Iterable<Finding> {
   if (profile.logic !== "libvirt" || leaf === undefined) return;
@@ -143,16 +145,19 @@ function* libvirtLog(
       file: path,
       message,
       cause: `libvirt takes it, since the extension is not critical, and logs: ${message}`,
-      mend: reissue(mending),
+      mend: "nothing has to be: it is one line in the log of libvirt",
     };
   }
 }
 
-function* keyFile({ inspection: { identity }, mending }: Beside): Iterable<Finding> {
+function* keyFile({ inspection: { identity }, options, mending }: Beside): Iterable<Finding> {
   const { key, keyState } = identity;
   if (key.state.kind !== "present") return;
   const mode = key.state.mode ?? 0;
-  if ((mode & 0o007) !== 0) {
+  const wanted =
+    options.placed?.layout.files.find(({ file }) => options.placed!.paths[file] === key.path)
+      ?.mode ?? 0;
+  if ((mode & 0o007 & ~wanted) !== 0) {
     yield {
       code: "KEY_READABLE",
       severity: "warning",

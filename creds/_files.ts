@@ -57,6 +57,25 @@ export function openDirectory(dir: string): FileFinder {
   };
 }
 
+/** Opens files that lie under other names; one without a path is not there. */
+export function openPaths(
+  dir: string,
+  paths: Readonly<Partial<Record<string, string>>>,
+): FileFinder {
+  const known = new Map<string, CredentialFile>();
+  return (name) => {
+    let file = known.get(name);
+    if (file === undefined) {
+      const path = paths[name];
+      file = path === undefined
+        ? { path: `${dir}/${name}`, state: { kind: "absent" } }
+        : { path, state: readState(path) };
+      known.set(name, file);
+    }
+    return file;
+  };
+}
+
 /** One listing is cheaper than a failed look-up of each file that is not there. */
 function listNames(dir: string): ReadonlySet<string> | undefined {
   try {

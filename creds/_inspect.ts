@@ -40,6 +40,8 @@ export interface Inspection {
   readonly crls: Read<RevocationList[]> | undefined;
   /** The lists that lie in the directory: a client reads none, but its peers do. */
   readonly revocations: readonly RevocationList[];
+  /** Whether the files are known to be of a layout, which says who may have what. */
+  readonly isPlaced?: true;
   /** QEMU's words of why there is no passphrase although one was asked for. */
   readonly passwordFault?: string;
 }

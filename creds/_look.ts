@@ -5,6 +5,7 @@ import type { Inspection } from "./_inspect.ts";
 import type { MendContext } from "./_mend.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
+import type { PlacedLayout } from "./layout_place.ts";
 
 import type { ChainContext } from "./path.ts";
 import type { Profile } from "./profiles.ts";
@@ -15,6 +16,8 @@ export interface BesideOptions {
   /** ms. */
   readonly expiresIn: number;
   readonly verifyPeer: boolean;
+  /** The layout that the files are of, where that is not a directory of QEMU's names. */
+  readonly placed?: PlacedLayout;
   /** The priority string of the object. */
   readonly priority: string | undefined;
   readonly checkPriority: Engine["checkPriority"];

@@ -190,7 +190,7 @@ export const FILE_PAGES: readonly Page[] = [
     [],
     "libvirt takes a key usage or purpose that is not critical and lacks something, and logs a warning",
     "deno task creds check DIR --libvirt all",
-    "nothing needs to be done",
+    "nothing has to be: it is one line in the log of libvirt",
   ),
   page(
     "CERT_EXPIRES_SOON",

@@ -167,7 +167,7 @@ export const STRICT_PAGES: readonly Page[] = [
   page(
     "LAYOUT_MODE",
     [],
-    "the file lies where libvirt's QEMU looks, with more rights than it needs there",
+    "the file lies where libvirt or its QEMU looks, with other rights than it has there; virt-pki-validate from libvirt 10.5 on wants its own files to have exactly the modes that it names",
     "ls -l DIR",
     "chmod 0640 DIR/*-key.pem; chmod 0644 DIR/*-cert.pem",
   ),
@@ -177,6 +177,13 @@ export const STRICT_PAGES: readonly Page[] = [
     "whoever owns the file may replace it; in the directories of /etc/pki that is root, or the account of QEMU",
     "ls -l DIR",
     "chown root DIR/*.pem",
+  ),
+  page(
+    "LAYOUT_UNREADABLE",
+    [],
+    "libvirt starts QEMU as an account of its own, which must be able to enter the directory and to read all files in it, the key included",
+    "ls -ld DIR; ls -l DIR",
+    "chown root:qemu DIR DIR/*-key.pem && chmod 0750 DIR && chmod 0640 DIR/*-key.pem",
   ),
   page(
     "KEY_OF_BOTH_ROLES",

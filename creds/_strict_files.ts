@@ -25,9 +25,9 @@ export function* fileFindings(
   yield* lists(inspection, mending);
 }
 
-function filesOf({ caCert, caCrl, identity }: Inspection): CredentialFile[] {
-  return [caCert, ...(caCrl === undefined ? [] : [caCrl]), identity.cert, identity.key]
-    .filter(exists);
+function filesOf({ caCert, caCrl, identity, numbered }: Inspection): CredentialFile[] {
+  const pairs = [identity, ...numbered].flatMap(({ cert, key }) => [cert, key]);
+  return [caCert, ...(caCrl === undefined ? [] : [caCrl]), ...pairs].filter(exists);
 }
 
 const modeOf = ({ state }: CredentialFile): number | undefined =>
@@ -36,7 +36,7 @@ const modeOf = ({ state }: CredentialFile): number | undefined =>
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
 
 function* permissions(inspection: Inspection): Iterable<StrictFinding> {
-  const layout = layoutOf(inspection.dir);
+  const layout = inspection.isPlaced ? undefined : layoutOf(inspection.dir);
   for (const file of filesOf(inspection)) {
     const mode = modeOf(file);
     if (mode === undefined) continue;
@@ -50,10 +50,10 @@ function* permissions(inspection: Inspection): Iterable<StrictFinding> {
         mend: `chmod o-w ${place}`,
       };
     }
-    const isKey = file === inspection.identity.key;
+    const isKey = [inspection.identity, ...inspection.numbered].some(({ key }) => key === file);
     const wanted = layout?.files.find((entry) => file.path.endsWith(`/${entry.path}`));
     if (wanted !== undefined) yield* layoutFindings(file, layout!, wanted.mode, mode);
-    else if (isKey && (mode & 0o070) !== 0) {
+    else if (isKey && !inspection.isPlaced && (mode & 0o070) !== 0) {
       const isIssued = /(?:^|\/)hosts\/[^/]+\/?$/.test(inspection.dir);
       yield {
         code: "KEY_GROUP_ACCESS",
@@ -130,26 +130,27 @@ function accountName(uid: number): string | undefined {
 }
 
 function* sharedKeys(
-  { dir, identity }: Inspection,
+  { dir, identity, numbered }: Inspection,
   mending: MendContext,
   keys: KeyRegister,
 ): Iterable<StrictFinding> {
-  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
-  if (leaf === undefined) return;
-  const key = leaf.spki.toHex();
-  const first = keys.get(key);
-  if (first === undefined) keys.set(key, { dir, file: identity.cert.path });
-  else if (first.file !== identity.cert.path) {
-    const isHere = first.dir === dir;
-    yield {
-      code: isHere ? "KEY_OF_BOTH_ROLES" : "KEY_OF_TWO_HOSTS",
-      severity: isHere ? "info" : "warning",
-      file: identity.cert.path,
-      cause: `it has the same key as ${first.file}${
-        isHere ? "" : ": who takes one host has the other"
-      }`,
-      mend: reissue(mending),
-    };
+  for (const { leaf, cert } of [identity, ...numbered]) {
+    if (!leaf?.ok) continue;
+    const key = leaf.value.spki.toHex();
+    const first = keys.get(key);
+    if (first === undefined) keys.set(key, { dir, file: cert.path });
+    else if (first.file !== cert.path) {
+      const isHere = first.dir === dir;
+      yield {
+        code: isHere ? "KEY_OF_BOTH_ROLES" : "KEY_OF_TWO_HOSTS",
+        severity: isHere ? "info" : "warning",
+        file: cert.path,
+        cause: `it has the same key as ${first.file}${
+          isHere ? "" : ": who takes one host has the other"
+        }`,
+        mend: reissue(mending),
+      };
+    }
   }
 }
 

@@ -24,6 +24,7 @@ export {
 export { certificateNames, matchHostname } from "./hostname.ts";
 export { formatIpAddress, parseIpAddress } from "./ip.ts";
 export * from "./layout.ts";
+export { type PlacedLayout, placeLayout, type PlaceOptions } from "./layout_place.ts";
 export {
   judgeMatrix,
   type Matrix,
@@ -58,6 +59,12 @@ export { ObjectRegistry, type RegistryOptions, type ReloadOutcome } from "./regi
 export { type CertificateRequest, parseCertificateRequest, REQUEST_LABELS } from "./request.ts";
 export { type SealedSecret, sealSecret } from "./seal.ts";
 export { verifySession } from "./session.ts";
+export {
+  checkSystemPlace,
+  findSystemPlaces,
+  type SystemOptions,
+  type SystemPlace,
+} from "./system.ts";
 export { summarizeDirectory, type Summary } from "./summary.ts";
 export { authorizationOption, readTree, type TreeNode } from "./tree.ts";
 export * from "./types.ts";

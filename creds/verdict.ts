@@ -3,14 +3,16 @@
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { Endpoint, Engine } from "../engine/mod.ts";
 import { besides } from "./_beside.ts";
-import { exists, FILE, type FileFinder, identityFile, openDirectory } from "./_files.ts";
+import { exists, FILE, type FileFinder, identityFile, openDirectory, openPaths } from "./_files.ts";
 import { inspect, type Inspection } from "./_inspect.ts";
+import { quote } from "./_mend.ts";
 import { strictFindings } from "./_strict.ts";
 import type { KeyRegister } from "./_strict_files.ts";
 import { walkDirectory } from "./_walk.ts";
 import type { Finding } from "./finding.ts";
 import { type SignatureCheck, signatureCheck } from "./signature.ts";
-import { type Profile, PROFILES } from "./profiles.ts";
+import type { PlacedLayout } from "./layout_place.ts";
+import { LIBVIRT_PROFILES, type Profile, PROFILES } from "./profiles.ts";
 
 export type { KeyRegister } from "./_strict_files.ts";
 
@@ -54,6 +56,8 @@ export interface CheckOptions {
    * are added; without it keys are not compared.
    */
   readonly keys?: KeyRegister;
+  /** The layout that the files are of, where that is not a directory of QEMU's names. */
+  readonly placed?: PlacedLayout;
   readonly clock?: Clock;
 }
 
@@ -62,15 +66,60 @@ export interface CheckOptions {
  * each endpoint and line of QEMU, with QEMU's message and everything that QEMU never gets to.
  */
 export async function checkCredentials(dir: string, options: CheckOptions): Promise<Verdict[]> {
-  const find = openDirectory(dir);
+  const { placed } = options;
+  if (placed === undefined && isMissing(dir)) return missingDirectory(dir, options);
+  const find = placed === undefined ? openDirectory(dir) : openPaths(dir, placed.paths);
   const endpoints = options.endpoint ? [options.endpoint] : endpointsOf(find);
   const isSignedBy = signatureCheck(options.engine);
   const verdicts: Verdict[] = [];
   for (const endpoint of endpoints) {
-    const inspection = await inspect(dir, endpoint, options, find);
+    const read = await inspect(dir, endpoint, options, find);
+    const inspection = placed === undefined ? read : { ...read, isPlaced: true as const };
     verdicts.push(...judgeInspection(inspection, options, isSignedBy));
   }
   return verdicts;
+}
+
+/** QEMU's words for the first file that it does not find, and what there is to mend: one thing. */
+function missingDirectory(dir: string, options: CheckOptions): Verdict[] {
+  const endpoint = options.endpoint ?? "server";
+  return profilesFor(options).map((profile): Verdict => {
+    const path = `${dir}/${FILE.caCert}`;
+    const message = profile.logic !== "libvirt"
+      ? `Unable to access credentials ${path}: No such file or directory`
+      : profile.locatesFirst
+      ? `CA certificate '${path}' does not exist: No such file or directory`
+      : `Cannot read CA certificate '${path}': No such file or directory`;
+    return noDirectory(dir, endpoint, profile.name, message);
+  });
+}
+
+/** The verdict on a directory that is not there. */
+export function noDirectory(
+  dir: string,
+  endpoint: Endpoint,
+  qemu: string,
+  message: string,
+): Verdict {
+  const parent = dir.replace(/\/*[^/]*\/*$/, "") || (dir.startsWith("/") ? "/" : ".");
+  const finding: Finding = {
+    code: "DIRECTORY_MISSING",
+    severity: "error",
+    file: dir,
+    message,
+    cause: "there is no such directory",
+    mend: `what is there: ls -d ${quote(parent)}/*`,
+  };
+  return { dir, endpoint, qemu, ok: false, message, findings: [finding] };
+}
+
+function isMissing(dir: string): boolean {
+  try {
+    Deno.statSync(dir);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 /** The roles that a directory has files for; both for one that has none at all. */
@@ -85,6 +134,11 @@ function endpointsOf(find: FileFinder): Endpoint[] {
   return has(FILE.caCert) ? ["client"] : ["server", "client"];
 }
 
+/** What libvirt reads itself it judges itself. */
+function profilesFor({ profiles, placed }: CheckOptions): readonly Profile[] {
+  return profiles ?? (placed?.layout.judge === "libvirt" ? LIBVIRT_PROFILES : PROFILES);
+}
+
 /** Judges what was read, once for each set of rules. */
 function judgeInspection(
   inspection: Inspection,
@@ -95,7 +149,7 @@ function judgeInspection(
   const now = (options.clock ?? systemClock)();
   const chain = { now, isSignedBy, trustsUnchecked: true };
   const known = new Map<string, Pick<Verdict, "ok" | "message" | "findings">>();
-  const verdicts = (options.profiles ?? PROFILES).map((profile) => {
+  const verdicts = profilesFor(options).map((profile) => {
     const rules = JSON.stringify({ ...profile, name: "" });
     let outcome = known.get(rules);
     if (outcome === undefined) {
@@ -104,6 +158,7 @@ function judgeInspection(
         hostnames: options.hostnames ?? [],
         expiresIn: options.expiresIn ?? 0,
         verifyPeer: options.verifyPeer ?? true,
+        ...(options.placed === undefined ? {} : { placed: options.placed }),
         priority: options.priority,
         checkPriority: options.engine.checkPriority,
       });

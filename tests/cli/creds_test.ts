@@ -178,11 +178,18 @@ Deno.test("creds check reports on directories that are not there, beside those t
   const { code, stdout, stderr } = await check(args, dir.path);
   const verdicts = parse(stdout);
   assertEquals([code, stderr], [1, ""]);
-  assertEquals(verdicts.map(({ ok }) => ok), [false, false, true, true]);
-  assertEquals(
-    verdicts[0]!.message,
-    "Unable to access credentials nowhere/ca-cert.pem: No such file or directory",
-  );
+  assertEquals(verdicts.map(({ ok }) => ok), [false, true, true]);
+  const message = "Unable to access credentials nowhere/ca-cert.pem: No such file or directory";
+  assertEquals(verdicts[0]!.message, message);
+  // One thing is wrong, not one for each file.
+  assertEquals(verdicts[0]!.findings, [{
+    code: "DIRECTORY_MISSING",
+    severity: "error",
+    file: "nowhere",
+    message,
+    cause: "there is no such directory",
+    mend: "what is there: ls -d ./*",
+  }]);
 });
 
 Deno.test("creds check writes JUnit, SARIF and GitHub's commands for other programs", async () => {
