@@ -1,7 +1,7 @@
 /** What the commands of migration share: flags and parameters. */
 
 import type { ObjectRegistry } from "../creds/mod.ts";
-import type { MigrationParameters } from "../migration/mod.ts";
+import type { MigrationCapabilities, MigrationParameters } from "../migration/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
 import { makeObjects, OBJECT_FLAGS } from "./_objects.ts";
 
@@ -16,6 +16,18 @@ export const MIGRATION_FLAGS: readonly Flag[] = [
     help: "take QEMU's monitor commands on standard input",
   },
   { name: "qmp", value: "ADDRESS", help: "not supported yet: --monitor stdio takes commands" },
+  {
+    name: "capability",
+    value: "NAME=on|off",
+    repeat: true,
+    help: "a capability of the migration, as QEMU names it: multifd, auto-converge, …",
+  },
+  {
+    name: "parameter",
+    value: "NAME=VALUE",
+    repeat: true,
+    help: "a parameter of the migration, as QEMU names it: multifd-channels, max-bandwidth, …",
+  },
   {
     name: "idle-timeout",
     value: "SECONDS",
@@ -52,7 +64,33 @@ export function readParameters(input: Input, room: MigrationRoom): MigrationPara
     const value = input.get(name);
     if (value !== undefined) room.setParameter(parameters, name, value);
   }
+  for (const text of input.all("parameter")) {
+    const [, name, value] = splitSetting("parameter", text, "multifd-channels=4");
+    room.setParameter(parameters, name, value);
+  }
   return parameters;
+}
+
+/** Capabilities as the flags set them. */
+export function readCapabilities(input: Input, room: MigrationRoom): MigrationCapabilities {
+  const capabilities = room.defaultCapabilities();
+  for (const text of input.all("capability")) {
+    const [, name, value] = splitSetting("capability", text, "multifd=on");
+    if (value !== "on" && value !== "off") {
+      throw usage(
+        `--capability ${name} takes on or off, not '${value}'`,
+        `--capability ${name}=on`,
+      );
+    }
+    room.setCapability(capabilities, name, value === "on");
+  }
+  return capabilities;
+}
+
+function splitSetting(flag: string, text: string, example: string): [string, string, string] {
+  const match = /^([^=]+)=(.*)$/s.exec(text);
+  if (match !== null) return [text, match[1]!, match[2]!];
+  throw usage(`--${flag} takes NAME=VALUE, not '${text}'`, `for example: --${flag} ${example}`);
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   messageOf,
   MIGRATION_FLAGS,
   type MigrationRoom,
+  readCapabilities,
   readParameters,
   refuseQmp,
 } from "./_migration.ts";
@@ -45,6 +46,11 @@ export const migrationTarget: Command = {
     { name: "incoming", value: "URI", help: "where to listen; port 0 takes any and prints it" },
     { name: "tls-authz", value: "ID", help: "the authz object that decides on the source's DN" },
     { name: "out", value: "FILE", help: "keep the stream here" },
+    {
+      name: "guest-ram",
+      value: "SIZE",
+      help: "keep the guest in so much memory instead, and print its digest at the end",
+    },
     { name: "once", help: "end with 1 at the first failure" },
     { name: "serve", help: "go on after a complete migration" },
   ],
@@ -91,11 +97,25 @@ function makeTarget(
 ): Target {
   const file = input.get("out");
   if (file !== undefined) room.checkSinkFile(file);
+  const size = input.get("guest-ram");
+  if (size !== undefined && file !== undefined) {
+    throw usage("--out and --guest-ram exclude each other", "keep the stream, or the guest");
+  }
   const state = room.initialState();
+  const parameters = readParameters(input, room);
+  const capabilities = readCapabilities(input, room);
   const options = {
     objects,
-    parameters: readParameters(input, room),
+    parameters,
     ...(file === undefined ? {} : { file }),
+    ...(size === undefined ? {} : { guestRam: room.parseGuestRam(size) }),
+    multifd: () =>
+      capabilities.multifd
+        ? {
+          channels: parameters["multifd-channels"],
+          compression: parameters["multifd-compression"],
+        }
+        : undefined,
     once: input.on("once"),
     serve: input.on("serve"),
     idleTimeout: idleTimeout(input),
@@ -214,7 +234,9 @@ function tell(
       state.address = event.address;
       state.status = "setup";
       say(`listening on ${formatTransport(event.address)}`);
-      if (options.file === undefined) say("without --out a migration is verified and dropped");
+      if (options.file === undefined && options.guestRam === undefined) {
+        say("without --out a migration is verified and dropped");
+      }
       break;
     case "active":
       room.beginState(state);
@@ -232,10 +254,15 @@ function tell(
       state.bytes = summary.bytes;
       state.pages = summary.pages;
       room.endState(state, "completed");
-      const where = options.file === undefined ? "dropped" : `kept in ${options.file}`;
+      const where = event.digests !== undefined
+        ? "kept in memory"
+        : options.file === undefined
+        ? "dropped"
+        : `kept in ${options.file}`;
       const speed = room.describeSpeed(summary.bytes, elapsed);
       const content = room.describeContent(summary);
       say(`completed: ${speed}, ${content}, ${room.describeTls(event.tls)}, ${where}`);
+      for (const [block, digest] of event.digests ?? []) console.log(`${digest}  ${block}`);
     }
   }
 }

@@ -80,17 +80,20 @@ export function multifdDecoder(
     async run(data, size) {
       await new Promise<void>((resolve, reject) => {
         const name = kind === "zlib" ? "inflate" : "decompressStream";
+        const judge = () =>
+          output.length === size
+            ? resolve()
+            : reject(bad(`${name} generated too ${output.length < size ? "few" : "much"} output`));
         output.failed = () => reject(bad(`${name} failed: the data is damaged`));
         output.grown = () => {
+          // A page of data can be made to unpack to a thousand.
           if (output.length > size) {
             stream.destroy();
-            reject(bad(`${name} generated more than the ${size} bytes of its pages`));
-          } else if (output.length === size) resolve();
+            judge();
+          }
         };
-        stream.write(data, () => {
-          // What was unpacked of it is told of in this turn of the event loop.
-          setTimeout(() => reject(bad(`${name} generated too few output`)), 0);
-        });
+        // The data is in use until then, and what was unpacked of it may be told of a turn later.
+        stream.write(data, () => output.length === size ? resolve() : void setTimeout(judge, 0));
       });
       return output.take();
     },

@@ -3,6 +3,7 @@
 /** Each channel arrives, the main one lets all of them pass, as often as it must be. */
 export class SyncGate {
   #arrived = 0;
+  #failure: { readonly error: unknown } | undefined;
   #all: PromiseWithResolvers<void> = quiet();
   #go: PromiseWithResolvers<void> = quiet();
 
@@ -17,6 +18,7 @@ export class SyncGate {
   /** Waits for all channels, then lets them go on. */
   async pass(): Promise<void> {
     if (this.channels === 0) return;
+    if (this.#failure !== undefined) throw this.#failure.error;
     await this.#all.promise;
     const go = this.#go;
     this.#arrived = 0;
@@ -25,8 +27,12 @@ export class SyncGate {
     go.resolve();
   }
 
-  /** Ends all waiting, now and later. */
+  /**
+   * Ends all waiting, now and later: something is broken, or a channel has ended, which it may
+   * when nobody has to wait for it any more.
+   */
   fail(error: unknown): void {
+    this.#failure = { error };
     this.#all.reject(error);
     this.#go.reject(error);
   }

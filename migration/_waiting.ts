@@ -19,13 +19,15 @@ export interface Waiting {
 export class WaitingRoom {
   readonly #all = new Set<Waiting>();
 
+  constructor(readonly capacity: number = MAX_WAITING) {}
+
   /**
    * Takes a connection in. Where there is no room the oldest one goes that has proved nothing:
    * who only holds connections open keeps nobody out who has something to say.
    */
   enter(raw: ByteChannel): Waiting {
     const waiting: Waiting = { raw, verified: false };
-    if (this.#all.size >= MAX_WAITING) {
+    if (this.#all.size >= this.capacity) {
       const oldest = [...this.#all].find(({ verified }) => !verified);
       this.#drop(oldest ?? waiting);
       if (oldest === undefined) return waiting;
@@ -42,7 +44,7 @@ export class WaitingRoom {
     this.leave(waiting);
     waiting.dropped = new MigrationError("CROWDED", {
       peer: waiting.raw.peer,
-      value: String(MAX_WAITING),
+      value: String(this.capacity),
       hint:
         "a firewall may keep out who has no business here: `ss -tn` shows who holds connections",
     });

@@ -21,7 +21,10 @@ export interface WatchOptions {
 }
 
 /** Watches until disposed; one coarse timer for all reads instead of one for each. */
-export function watchChannel(channel: ByteChannel, options: WatchOptions): Watch {
+export function watchChannel(
+  channel: Pick<ByteChannel, "peer" | "close">,
+  options: WatchOptions,
+): Watch {
   const { idleTimeout, signal } = options;
   let cause: unknown;
   let last = performance.now();

@@ -3,14 +3,19 @@
  * destination and the source around it, the monitor that drives them, and a client of QMP.
  */
 
+export * from "./capabilities.ts";
 export * from "./describe.ts";
 export * from "./error.ts";
 export * from "./guest.ts";
+export * from "./guest_memory.ts";
 export * from "./monitor.ts";
 export * from "./monitor_commands.ts";
+export * from "./multifd_packet.ts";
+export * from "./page_sink.ts";
 export * from "./parameters.ts";
 export * from "./qmp_client.ts";
 export * from "./receive.ts";
+export * from "./receive_pages.ts";
 export * from "./security.ts";
 export * from "./send.ts";
 export * from "./sink.ts";

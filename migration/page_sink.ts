@@ -1,5 +1,6 @@
 /** Where the pages of a migration go, and the other records of its stream. */
 
+import { MigrationError } from "./error.ts";
 import { RamSaveFlag, SectionType } from "./stream_constants.ts";
 import type { RamBlock, RamVisitor } from "./stream_ram.ts";
 import type { StreamSink } from "./sink.ts";
@@ -26,6 +27,7 @@ export function discardingPages(): PageSink {
     blocks: () => {},
     page: () => {},
     zero: () => {},
+    end: () => {},
     records: () => {},
     drain: () => Promise.resolve(),
     commit: () => Promise.resolve(),
@@ -50,6 +52,7 @@ class PlainStream implements PageSink {
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
   #sectionId = 0;
+  #ended = false;
   /** The block of the round that is open; none where none is. */
   #open: RamBlock | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -59,6 +62,15 @@ class PlainStream implements PageSink {
 
   blocks(_: readonly RamBlock[], sectionId: number): void {
     this.#sectionId = sectionId;
+    this.records(new StreamWriter().footer(sectionId).finish());
+  }
+
+  end(): void {
+    this.records(
+      new StreamWriter().ramPart(SectionType.QEMU_VM_SECTION_END, this.#sectionId)
+        .endOfRam(this.#sectionId).finish(),
+    );
+    this.#ended = true;
   }
 
   page(block: RamBlock, offset: number, bytes: Uint8Array): void {
@@ -115,6 +127,9 @@ class PlainStream implements PageSink {
 
   /** Opens a round where none is, and names the block where it is another one. */
   #word(block: RamBlock, offset: number, flags: number, more: number): void {
+    if (this.#ended) {
+      throw new MigrationError("STREAM", { text: "a page comes behind the end of the memory" });
+    }
     this.#reserve(5 + 8 + 1 + 255 + more);
     if (this.#open === undefined) {
       this.#bytes[this.#length] = SectionType.QEMU_VM_SECTION_PART;

@@ -82,7 +82,12 @@ class Receiver {
 
   constructor(readonly channel: ByteChannel, readonly options: ReceiveOptions) {
     this.#back = new WayBack(channel);
-    this.#reader = readStream({ onCommand: (command) => this.#command(command) });
+    this.#reader = readStream({
+      onCommand: (command) => {
+        refusePostcopy(command);
+        this.#back.take(command);
+      },
+    });
     this.#watch = watchChannel(channel, {
       idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -152,20 +157,24 @@ class Receiver {
     await sink.commit();
     this.#watch.pause(false);
   }
-
-  #command(command: StreamCommand): void {
-    // Refused here as QEMU does it: after the switch the guest would be lost to both sides.
-    if (command.name === "POSTCOPY_ADVISE" && command.length > 0) {
-      throw new MigrationError("STREAM", {
-        text: `RAM postcopy is disabled but have ${command.length} byte advise`,
-        hint: "switch the capability postcopy-ram off at the source",
-      });
-    }
-    this.#back.take(command);
-  }
 }
 
-function noFirstByte(channel: ByteChannel): MigrationError {
+/**
+ * Refuses post-copy where it is announced, as QEMU does it: after the switch the guest would be
+ * lost to both sides.
+ *
+ * @throws {MigrationError} `STREAM` in QEMU's words.
+ */
+export function refusePostcopy(command: StreamCommand): void {
+  if (command.name !== "POSTCOPY_ADVISE" || command.length === 0) return;
+  throw new MigrationError("STREAM", {
+    text: `RAM postcopy is disabled but have ${command.length} byte advise`,
+    hint: "switch the capability postcopy-ram off at the source",
+  });
+}
+
+/** The error of a source that left before it said anything. */
+export function noFirstByte(channel: ByteChannel): MigrationError {
   return new MigrationError("PEER_CLOSED", {
     peer: channel.peer,
     cause: "before the first byte",

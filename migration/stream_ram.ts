@@ -45,12 +45,14 @@ export interface RamPages {
 
 /** Is shown the pages; bytes belong to the reader again when a call returns. */
 export interface RamVisitor {
-  /** The list at the start of the section. */
-  blocks(blocks: readonly RamBlock[], sectionId: number): void;
+  /** The list of blocks, up to the section's footer; a page has so many bytes. */
+  blocks(blocks: readonly RamBlock[], sectionId: number, pageSize: number): void;
   /** A page sent whole; `offset` in bytes is within the block. */
   page(block: RamBlock, offset: number, bytes: Uint8Array): void;
   /** A page that is one byte all over. */
   zero(block: RamBlock, offset: number, fill: number): void;
+  /** The last round is over, with its footer. */
+  end(): void;
 }
 
 /** How the section is read. */

@@ -27,7 +27,8 @@ export interface StreamReaderOptions {
   readonly multifd?: boolean;
   /**
    * Told, by its offset in the stream, where bytes begin that only place pages or belong to
-   * multifd (`pages`), and where the stream's other records go on (`records`).
+   * multifd (`pages`), and where the stream's other records go on (`records`). What closes the
+   * list of blocks and the last round counts among the pages: see {@linkcode RamVisitor}.
    */
   readonly onBorder?: (kind: "pages" | "records", offset: number) => void;
 }
@@ -168,7 +169,7 @@ class ReaderState {
         }
         case SectionType.QEMU_VM_SECTION_PART:
         case SectionType.QEMU_VM_SECTION_END:
-          if (type === SectionType.QEMU_VM_SECTION_PART) this.#border("pages", offset);
+          this.#border("pages", offset);
           yield* this.#partOrEnd(type, offset);
           // Without footers nothing says where the sections of devices end.
           if (type === SectionType.QEMU_VM_SECTION_END && !this.#hasFooters()) {
@@ -229,6 +230,12 @@ class ReaderState {
       });
     }
     const { pageSize = 0, capabilities = [] } = this.#header ?? {};
+    if (this.options.visitor !== undefined && !this.#hasFooters()) {
+      throw new MigrationError("STREAM_UNSUPPORTED", {
+        cause: "its machine type is older than 2.4",
+        offset,
+      });
+    }
     if (capabilities.includes("mapped-ram")) {
       throw new MigrationError("STREAM_UNSUPPORTED", {
         cause: "mapped-ram is a file format that cannot be sent",
@@ -249,9 +256,12 @@ class ReaderState {
       },
     });
     yield* this.#ram.payload(this.input, true, this.#postcopy);
-    visitor?.blocks(this.#ram.blocks, sectionId);
-    yield* this.#footer("ram", sectionId);
+    // A source may keep the footer back until the channels have caught up.
+    this.#border("pages", this.input.offset);
+    visitor?.blocks(this.#ram.blocks, sectionId, pageSize);
     if (multifd) yield* this.input.hold();
+    yield* this.#footer("ram", sectionId);
+    this.#border("records", this.input.offset);
   }
 
   #border(kind: "pages" | "records", offset: number): void {
@@ -267,14 +277,13 @@ class ReaderState {
     input.where = "inside section 'ram'";
     const isPart = type === SectionType.QEMU_VM_SECTION_PART;
     if (isPart) this.#ram.parts++;
-    if (!isPart) this.#border("pages", input.offset);
     this.#inPart = true;
     yield* this.#ram.payload(input, false, this.#postcopy);
     this.#inPart = false;
-    if (!isPart) this.#border("records", input.offset - 8);
-    yield* this.#footer("ram", sectionId);
-    if (isPart) this.#border("records", input.offset);
     if (this.options.multifd && !this.#ram.flushesByWord) yield* input.hold();
+    yield* this.#footer("ram", sectionId);
+    if (!isPart) this.options.visitor?.end();
+    this.#border("records", input.offset);
   }
 
   *#footer(idstr: string, sectionId: number): Parser<void> {

@@ -10,13 +10,20 @@ import {
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { type Acceptor, onlyConnection } from "./_acceptor.ts";
-import { WaitingRoom } from "./_waiting.ts";
+import { firstBytes, pushedBack, sourceOf } from "./_first_bytes.ts";
+import { MultifdGathering } from "./_multifd_gather.ts";
+import { MAX_WAITING, type Waiting, WaitingRoom } from "./_waiting.ts";
 import { MigrationError } from "./error.ts";
+import { guestMemory } from "./guest_memory.ts";
+import { MULTIFD_INIT_BYTES, type MultifdCompression, readMultifdInit } from "./multifd_packet.ts";
+import { discardingPages, type PageSink, plainStream } from "./page_sink.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts";
+import { receivePages } from "./receive_pages.ts";
 import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink } from "./sink.ts";
+import { MULTIFD_MAGIC } from "./stream_constants.ts";
 import { isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** ms of rest after the kernel refused to accept. */
@@ -36,7 +43,16 @@ export type TargetEvent =
     readonly peer: string;
     readonly tls?: TlsChannel;
     readonly reception: Reception;
+    /** SHA-256 of each block of memory, by its name, where a guest is kept. */
+    readonly digests?: ReadonlyMap<string, string>;
   };
+
+/** How pages come on several channels. */
+export interface TargetMultifd {
+  /** Connections beside the main one. */
+  readonly channels: number;
+  readonly compression: MultifdCompression;
+}
 
 /** How a target works. */
 export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> {
@@ -46,6 +62,10 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
   readonly parameters: Readonly<MigrationParameters>;
   /** Where a whole stream is put; verified and dropped without it. */
   readonly file?: string;
+  /** Bytes of memory of a guest that is kept, instead of a file. */
+  readonly guestRam?: number;
+  /** Where pages come on several channels, read anew for each peer. */
+  readonly multifd?: () => TargetMultifd | undefined;
   /** Ends with the first failure instead of listening on. */
   readonly once?: boolean;
   /** Goes on after a complete migration. */
@@ -78,14 +98,26 @@ export async function runTarget(options: TargetOptions): Promise<Reception> {
   return await new Target(options, listener).run();
 }
 
+interface Received {
+  readonly reception: Reception;
+  readonly digests?: ReadonlyMap<string, string>;
+}
+
 class Target {
   readonly #stop = new AbortController();
   readonly #done = Promise.withResolvers<Reception>();
   readonly #peers = new Set<Promise<void>>();
-  readonly #waiting = new WaitingRoom();
+  readonly #waiting: WaitingRoom;
+  readonly #gathering: MultifdGathering | undefined;
+  readonly #compression: MultifdCompression;
   #active = false;
 
-  constructor(readonly options: TargetOptions, readonly listener: Acceptor) {}
+  constructor(readonly options: TargetOptions, readonly listener: Acceptor) {
+    const multifd = options.multifd?.();
+    this.#compression = multifd?.compression ?? "none";
+    this.#gathering = multifd === undefined ? undefined : new MultifdGathering(multifd.channels);
+    this.#waiting = new WaitingRoom(MAX_WAITING + (multifd?.channels ?? 0));
+  }
 
   async run(): Promise<Reception> {
     const { signal } = this.options;
@@ -99,6 +131,7 @@ class Target {
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#stop.abort(signal?.reason ?? new MigrationError("ABORTED"));
+      this.#gathering?.[Symbol.dispose]();
       // A partial file is gone before the caller goes on.
       await Promise.allSettled(this.#peers);
     }
@@ -134,22 +167,18 @@ class Target {
     try {
       const { channel, ...tls } = await this.#secure(raw);
       waiting.verified = tls.tls?.verified ?? false;
-      const reception = await receiveStream(channel, {
-        ...this.options,
-        signal: this.#stop.signal,
-        begin: () => {
-          if (waiting.dropped !== undefined) throw waiting.dropped;
-          if (this.#active) throw busy(peer);
-          this.#waiting.leave(waiting);
-          this.#active = began = true;
-          const { file } = this.options;
-          const sink = file === undefined ? discardingSink() : fileSink(file);
-          emit({ kind: "active", peer, ...tls });
-          return sink;
-        },
-      });
-      emit({ kind: "completed", peer, ...tls, reception });
-      if (!this.options.serve) this.#done.resolve(reception);
+      const begin = () => {
+        if (waiting.dropped !== undefined) throw waiting.dropped;
+        if (this.#active) throw busy(peer);
+        this.#waiting.leave(waiting);
+        this.#active = began = true;
+        emit({ kind: "active", peer, ...tls });
+      };
+      const received = await this.#receive(channel, tls.tls, waiting, begin);
+      // A channel of multifd: its migration is another connection's.
+      if (received === undefined) return;
+      emit({ kind: "completed", peer, ...tls, ...received });
+      if (!this.options.serve) this.#done.resolve(received.reception);
     } catch (thrown) {
       if (this.#stop.signal.aborted) return;
       const error = waiting.dropped ?? thrown;
@@ -159,6 +188,75 @@ class Target {
       this.#waiting.leave(waiting);
       if (began) this.#active = false;
     }
+  }
+
+  async #receive(
+    channel: ByteChannel,
+    tls: TlsChannel | undefined,
+    waiting: Waiting,
+    begin: () => void,
+  ): Promise<Received | undefined> {
+    const { file, guestRam } = this.options;
+    const options = { ...this.options, signal: this.#stop.signal };
+    if (this.#gathering === undefined && guestRam === undefined) {
+      const reception = await receiveStream(channel, {
+        ...options,
+        begin: () => {
+          begin();
+          return file === undefined ? discardingSink() : fileSink(file);
+        },
+      });
+      return { reception };
+    }
+    const source = sourceOf(channel, tls);
+    const first = await firstBytes(channel, 4, options);
+    const gathering = this.#gathering;
+    if (gathering !== undefined && new DataView(first.buffer).getUint32(0) === MULTIFD_MAGIC) {
+      const rest = await firstBytes(channel, MULTIFD_INIT_BYTES - 4, options);
+      const init = new Uint8Array(MULTIFD_INIT_BYTES);
+      init.set(first);
+      init.set(rest, 4);
+      try {
+        gathering.join(source, readMultifdInit(init), channel);
+        this.#waiting.leave(waiting);
+      } catch (error) {
+        channel.close();
+        throw error;
+      }
+      return undefined;
+    }
+    const main = pushedBack(channel, first);
+    const channels = await this.#channelsOf(source, main);
+    const guest = guestRam === undefined ? undefined : guestMemory(guestRam);
+    const reception = await receivePages(main, {
+      ...options,
+      channels,
+      compression: this.#compression,
+      begin: () => {
+        try {
+          begin();
+          return guest ?? this.#pageSink();
+        } catch (error) {
+          for (const one of channels) one.close();
+          throw error;
+        }
+      },
+    });
+    return guest === undefined ? { reception } : { reception, digests: await guest.digests() };
+  }
+
+  async #channelsOf(source: string, main: ByteChannel): Promise<readonly ByteChannel[]> {
+    try {
+      return await this.#gathering?.take(source) ?? [];
+    } catch (error) {
+      main.close();
+      throw error;
+    }
+  }
+
+  #pageSink(): PageSink {
+    const { file } = this.options;
+    return file === undefined ? discardingPages() : plainStream(fileSink(file));
   }
 
   async #secure(raw: ByteChannel): Promise<{ channel: ByteChannel; tls?: TlsChannel }> {
@@ -200,6 +298,6 @@ function isBystander(error: unknown): boolean {
 function busy(peer: string): MigrationError {
   return new MigrationError("BUSY", {
     peer,
-    hint: "multifd opens more connections: switch the capability multifd off at the source",
+    hint: "if it is of the same source, set multifd here too: --capability multifd=on",
   });
 }
