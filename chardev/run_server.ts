@@ -2,6 +2,7 @@
 
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
+import { type ReadAhead, readAhead } from "./_ahead.ts";
 import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
@@ -59,11 +60,14 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
     onRefused: events.refused,
   });
   events.listening(server.address);
+  using ahead = readAhead(options.local);
   for (;;) {
-    const channel: ChardevChannel = await server.accept(signal);
+    const channel = await nextClient(server, ahead, signal);
+    if (channel === undefined) return;
     const started = performance.now();
     const end = await runSession(channel, {
       ...options,
+      local: ahead.local,
       log,
       mux: chardev.mux,
       onJoined: events.connected,
@@ -78,5 +82,27 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
     else if (last) throw end.error;
     else events.broken(channel.peer, end.error);
     if (last || end.by === "local" || end.by === "escape") return;
+  }
+}
+
+/** Waits for a client; nothing once the local side has ended that gave something before. */
+async function nextClient(
+  server: ChardevServer,
+  ahead: ReadAhead,
+  signal: AbortSignal | undefined,
+): Promise<ChardevChannel | undefined> {
+  const stop = new AbortController();
+  const accepting = server.accept(
+    signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+  );
+  const ended = ahead.ended().then(() => undefined);
+  ended.catch(() => {});
+  try {
+    const channel = await Promise.race([accepting, ended]);
+    // One that comes in the same moment is sent away.
+    if (channel === undefined) accepting.then((late) => late.close(), () => {});
+    return channel;
+  } finally {
+    stop.abort();
   }
 }

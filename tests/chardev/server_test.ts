@@ -315,3 +315,56 @@ Deno.test("runClient() stops waiting for a server when it is aborted", async () 
   });
   await assertRejects(() => running, Error, "enough");
 });
+
+Deno.test("runServer() notices the end of its local side while no client is on", async () => {
+  const { events, log, address } = record();
+  const local = testLocal();
+  const running = runServer(SERVER, { objects: NO_OBJECTS, local, events, keep: true });
+  const at = await address;
+  const client = await connectTo(at);
+  local.type("word");
+  assertEquals(text(await readExactly(client, 4)), "word");
+  client.close();
+  while (log.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  // What is said while nobody is on is for the next client, and only then is it the end.
+  local.type("next");
+  local.end();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  const next = await connectTo(at);
+  assertEquals(text(await readToEnd(next)), "next");
+  next.close();
+  await running;
+});
+
+Deno.test("runServer() goes on without clients when its local side never gave anything", async () => {
+  const { events, log, address } = record();
+  const local = testLocal();
+  const stop = new AbortController();
+  const { signal } = stop;
+  const running = runServer(SERVER, { objects: NO_OBJECTS, local, events, keep: true, signal });
+  local.end();
+  const at = await address;
+  for (const word of ["one", "two"]) {
+    const client = await connectTo(at);
+    await client.write(bytes(word));
+    await local.until(word);
+    client.close();
+  }
+  while (log.length < 4) await new Promise((resolve) => setTimeout(resolve, 5));
+  stop.abort(new Error("enough"));
+  await assertRejects(() => running, Error, "enough");
+});
+
+Deno.test("runServer() ends when its local side has given all and no client is on", async () => {
+  const { events, log, address } = record();
+  const local = testLocal();
+  const running = runServer(SERVER, { objects: NO_OBJECTS, local, events, keep: true });
+  const client = await connectTo(await address);
+  local.type("word");
+  assertEquals(text(await readExactly(client, 4)), "word");
+  client.close();
+  while (log.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  local.end();
+  await running;
+  assertEquals(log, ["connected", "left by peer"]);
+});
