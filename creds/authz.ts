@@ -21,6 +21,8 @@ export interface Authz extends Disposable {
   readonly id: string;
   readonly kind: "authz";
   allows(identity: string): boolean;
+  /** Why it lets nobody in, after a check: a list in a file that cannot be used. */
+  readonly fault?: string | undefined;
 }
 
 /** Makes an `authz-simple`: one identity, exactly. */
@@ -31,12 +33,25 @@ export function makeAuthzSimple(options: ObjectOptions): Authz {
 
 /** Makes an `authz-list`: the first rule that matches decides, else the policy. */
 export function makeAuthzList(options: ObjectOptions): Authz {
-  const rules = readRules(options.value("rules") ?? [], options.isJson);
   const otherwise = options.text("policy") === "allow";
-  return authz(options.id, (identity) => {
+  return authz(options.id, makeAuthzRules(options.value("rules") ?? [], otherwise, options.isJson));
+}
+
+/**
+ * Makes the decision of a list.
+ *
+ * @throws {CredsError} `OBJECT_OPTION` with QEMU's text if the rules are none.
+ */
+export function makeAuthzRules(
+  value: OptionValue,
+  otherwise: boolean,
+  isJson: boolean,
+): (identity: string) => boolean {
+  const rules = readRules(value, isJson);
+  return (identity) => {
     const rule = rules.find(({ matches }) => matches(identity));
     return rule === undefined ? otherwise : rule.allow;
-  });
+  };
 }
 
 interface Rule {

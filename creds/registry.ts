@@ -6,6 +6,7 @@ import { BOOLEAN, choice, type ObjectOptions, optionError, parseObject } from ".
 import { READONLY, type Schema, STRING } from "./_properties.ts";
 import { type Authz, AUTHZ_LIST_SCHEMA, AUTHZ_SIMPLE_SCHEMA } from "./authz.ts";
 import { makeAuthzList, makeAuthzSimple } from "./authz.ts";
+import { AUTHZ_FILE_SCHEMA, makeAuthzFile } from "./authz_file.ts";
 import { CredsError } from "./error.ts";
 import { loadX509 } from "./load.ts";
 import { loadAnon, loadPsk, type PskRequest } from "./load_psk.ts";
@@ -48,6 +49,8 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
   secret: SECRET_SCHEMA,
   "authz-simple": AUTHZ_SIMPLE_SCHEMA,
   "authz-list": AUTHZ_LIST_SCHEMA,
+  "authz-list-file": AUTHZ_FILE_SCHEMA,
+  "authz-listfile": AUTHZ_FILE_SCHEMA,
 };
 
 type Item = TlsCreds | Secret | Authz;
@@ -126,6 +129,10 @@ export class ObjectRegistry implements Disposable {
         if (item.kind !== "authz") throw new CredsError("NOT_AUTHZ", { value: id, hint });
         return item.allows(identity);
       },
+      fault: () => {
+        const item = this.#items.get(id);
+        return item?.kind === "authz" ? item.fault : undefined;
+      },
     };
   }
 
@@ -195,6 +202,9 @@ export class ObjectRegistry implements Disposable {
         return makeAuthzSimple(options);
       case "authz-list":
         return makeAuthzList(options);
+      case "authz-list-file":
+      case "authz-listfile":
+        return makeAuthzFile(options);
       case "tls-creds-anon":
         return reloadable(() => loadAnon(this.#request(options, "")));
       case "tls-creds-psk":

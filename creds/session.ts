@@ -117,7 +117,10 @@ function checkIdentity(creds: TlsCreds, leaf: Certificate, expected: PeerExpecta
   if (expected.authorize?.allows(text) === false) {
     const identity = text.replaceAll(",", ",,");
     const option = `authz-simple,id=${expected.authorize.id},identity=${identity}`;
-    const hint = `to let it in: --object ${quote(option)}`;
+    const fault = expected.authorize.fault?.();
+    const hint = fault === undefined
+      ? `to let it in: --object ${quote(option)}`
+      : `nobody is let in: ${fault}`;
     throw new CredsError("PEER_DENIED", { value: text, hint });
   }
   const { hostname } = expected;

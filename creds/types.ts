@@ -51,6 +51,8 @@ export interface Authorization {
    * @throws {CredsError} `AUTHZ_NOT_FOUND` or `NOT_AUTHZ` if there is no such object by now.
    */
   allows(identity: string): boolean;
+  /** Why it let nobody in at the last check, where that is no rule's doing. */
+  fault?(): string | undefined;
 }
 
 /** What {@linkcode verifySession} compares the peer with. */
