@@ -5,6 +5,8 @@
  * {@linkcode VirtcredsError}; the closed union of all codes is in `mod.ts` at the root.
  */
 
+import { shellWord } from "./text.ts";
+
 /** What an error knows beside its code; every member is safe to print. */
 export interface ErrorFacts {
   /** The file the error is about, as the user wrote it or can find it. */
@@ -78,17 +80,19 @@ const BASE_HINTS: Readonly<Record<string, (facts: ErrorFacts) => string | undefi
       : "TYPE,id=ID,NAME=VALUE,… with a comma in a value doubled, or JSON: " +
         "--object tls-creds-x509,id=tls0,dir=/etc/pki/qemu,endpoint=server",
   FILE_NOT_FOUND: ({ file = "" }) => `what is there: ls -l ${folderOf(file)}`,
-  FILE_NOT_READABLE: ({ file = "" }) => `who may read it, and what it is: ls -ld ${file}`,
+  FILE_NOT_READABLE: ({ file = "" }) =>
+    `who may read it, and what it is: ls -ld ${shellWord(file)}`,
   FILE_NOT_WRITABLE: ({ file = "" }) =>
     `who may write there, and whether there is room: ls -ld ${folderOf(file)}; df ${
       folderOf(file)
     }`,
   FILE_EXISTS: () => "take another name, or move it away first",
-  FILE_TOO_LARGE: ({ file = "" }) => `whether it is the file that was meant: ls -l ${file}`,
+  FILE_TOO_LARGE: ({ file = "" }) =>
+    `whether it is the file that was meant: ls -l ${shellWord(file)}`,
 };
 
 function folderOf(file: string): string {
-  return file.replace(/[^/]*\/*$/, "") || ".";
+  return shellWord(file.replace(/[^/]*\/*$/, "") || ".");
 }
 
 /** The codes of `base`. */

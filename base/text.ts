@@ -24,6 +24,21 @@ export function printable(text: string, longest = LONGEST_SHOWN): string {
 }
 
 /**
+ * Quotes a word for a shell, where it needs that, so that a command in a hint can be pasted.
+ *
+ * @example A path with a blank
+ * ```ts
+ * import { shellWord } from "@virtcreds/virtcreds/base";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(`ls -l ${shellWord("my pki/it's")}`, "ls -l 'my pki/it'\\''s'");
+ * ```
+ */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
  * Maps a host name to its A-labels (UTS 46, as URLs do); what is ASCII without A-labels stays as it
  * is, and a text that is no internationalized name has none.
  *

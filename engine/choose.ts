@@ -9,7 +9,8 @@ const loaded = new Map<EngineName, Promise<Engine>>();
  * Gives the engine that was asked for, by argument or in `VIRTCREDS_ENGINE`, else GnuTLS where it
  * can be loaded and the platform's own where not. Each is loaded once.
  *
- * @throws {EngineError} `ENGINE_UNAVAILABLE` if a forced engine does not work here.
+ * @throws {EngineError} `ENGINE_UNAVAILABLE` if a forced engine does not work here,
+ * `ENGINE_UNKNOWN` if the variable names none.
  */
 export async function chooseEngine(force?: EngineName): Promise<Engine> {
   const wanted = force ?? engineFromEnvironment();
@@ -29,10 +30,10 @@ function engineFromEnvironment(): EngineName | undefined {
   const value = state.state === "granted" ? Deno.env.get("VIRTCREDS_ENGINE") : undefined;
   if (value === undefined || value === "" || value === "auto") return undefined;
   if (value === "gnutls" || value === "platform") return value;
-  throw new EngineError("ENGINE_UNAVAILABLE", {
-    option: value,
-    cause: "there is no such engine",
-    hint: "set VIRTCREDS_ENGINE to gnutls, platform or auto",
+  throw new EngineError("ENGINE_UNKNOWN", {
+    option: "VIRTCREDS_ENGINE",
+    value,
+    hint: "one of: auto, gnutls, platform",
   });
 }
 

@@ -4,6 +4,7 @@ import { type ErrorFacts, type ErrorText, VirtcredsError } from "../base/mod.ts"
 
 const ENGINE_ERRORS = {
   ENGINE_UNAVAILABLE: (f) => `cannot use the ${f.option} engine: ${f.cause}`,
+  ENGINE_UNKNOWN: (f) => `${f.option} does not take '${f.value}'`,
   ENGINE_UNSUPPORTED: (f) => `the ${f.value} engine cannot do ${f.option}${because(f)}`,
   TLS_CREDENTIALS: (f) => f.text ?? `cannot load TLS credentials: ${f.cause}`,
   TLS_HANDSHAKE: (f) => `TLS handshake failed: ${f.cause}`,
@@ -29,5 +30,9 @@ export class EngineError extends VirtcredsError {
 
   constructor(readonly code: EngineErrorCode, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(ENGINE_ERRORS, code, facts, options);
+  }
+
+  override get exitCode(): 1 | 2 {
+    return this.code === "ENGINE_UNKNOWN" ? 2 : 1;
   }
 }
