@@ -16,6 +16,24 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Ms that work goes on without a look at what else there is to do. */
+const LONGEST_BREATH = 50;
+
+let lastBreath = 0;
+
+/**
+ * Lets timers and signals of the system have their turn in a loop that waits for nothing, now and
+ * then; an abort rejects with the signal's reason.
+ */
+export async function breathe(signal?: AbortSignal): Promise<void> {
+  const now = performance.now();
+  if (now - lastBreath > LONGEST_BREATH) {
+    await pause(0, signal);
+    lastBreath = performance.now();
+  }
+  signal?.throwIfAborted();
+}
+
 /** Gives what the promise gives, or rejects with the signal's reason; the promise goes on. */
 export async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return await promise;

@@ -58,13 +58,24 @@ export function createFile(
     using handle = Deno.openSync(file, { write: true, createNew: true, mode });
     created = true;
     writeAllSync(handle, typeof data === "string" ? new TextEncoder().encode(data) : data);
-    // The umask may have taken bits away that the layout wants.
-    if (Deno.build.os !== "windows") Deno.chmodSync(file, mode);
+    if (isMaskedAt(handle, mode)) Deno.chmodSync(file, mode);
     if (durable) handle.syncSync();
   } catch (error) {
     if (created) Deno.removeSync(file);
     throw fileError(error, file, "write");
   }
+}
+
+/** Permission bits that the umask of this process is known to let through. */
+let passed = 0;
+
+/** Whether the umask took bits away that the layout wants; asked of a file that was just made. */
+function isMaskedAt(handle: Deno.FsFile, mode: number): boolean {
+  if (Deno.build.os === "windows" || (mode & ~passed) === 0) return false;
+  const has = handle.statSync().mode ?? 0;
+  if ((mode & ~has) !== 0) return true;
+  passed |= mode;
+  return false;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What every room needs and no field owns: errors, option syntax, DER and PEM, files, time. */
 
 export * from "./abort.ts";
+export * from "./bytes.ts";
 export * from "./clock.ts";
 export * from "./der.ts";
 export * from "./error.ts";

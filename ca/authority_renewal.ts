@@ -65,7 +65,7 @@ export async function stageAuthority(
   return {
     certificate: paths.caCertificate,
     serial: serialText(serial),
-    sha256: await fingerprint(certificate),
+    sha256: fingerprint(certificate),
     ...validity,
   };
 }

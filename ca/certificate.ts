@@ -5,6 +5,7 @@
 
 import { derExplicit, derInteger, derSequence, derTime, derUnsigned } from "../base/mod.ts";
 import type { SignatureAlgorithm, SigningKey } from "../engine/mod.ts";
+import { sha256 } from "./log_entry.ts";
 import { algorithmIdentifier, sign } from "./signed.ts";
 
 /** What a certificate says; byte arrays are DER unless said otherwise. */
@@ -33,11 +34,20 @@ export function encodeTbsCertificate(
     derUnsigned(fields.serial),
     algorithmIdentifier(algorithm),
     fields.issuer,
-    derSequence(derTime(fields.notBefore), derTime(fields.notAfter)),
+    validityOf(fields),
     fields.subject,
     fields.publicKey,
     derExplicit(3, derSequence(...fields.extensions)),
   );
+}
+
+let last: { readonly key: string; readonly der: Uint8Array } | undefined;
+
+/** The Validity; certificates that are made together have the same. */
+function validityOf({ notBefore, notAfter }: CertificateFields): Uint8Array {
+  const key = `${notBefore.getTime()} ${notAfter.getTime()}`;
+  if (last?.key !== key) last = { key, der: derSequence(derTime(notBefore), derTime(notAfter)) };
+  return last.der;
 }
 
 /** Makes a certificate, DER. */
@@ -62,7 +72,6 @@ export function serialText(serial: Uint8Array): string {
 }
 
 /** SHA-256 of a certificate, in hexadecimal, as `openssl x509 -fingerprint` has it without colons. */
-export async function fingerprint(certificate: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", certificate.slice());
-  return new Uint8Array(digest).toHex();
+export function fingerprint(certificate: Uint8Array): string {
+  return sha256(certificate);
 }

@@ -30,6 +30,7 @@ import {
 } from "./pki.ts";
 import {
   abandon,
+  digestOf,
   publish,
   setDigest,
   STAGED_AUTHORITY,
@@ -45,6 +46,8 @@ const MANY_DIRECTORIES = 4;
 export interface Change {
   /** Makes the directory that a host's new set is to be written to; it is published at the end. */
   stageHost(host: string): string;
+  /** Tells which certificates, PEM, the server's first, were written for a host. */
+  identify(host: string, certificates: readonly string[]): void;
   /** Gives a host up that was staged. */
   discardHost(host: string): void;
   /**
@@ -115,7 +118,8 @@ class Ledger implements AsyncDisposable {
 
 /** What the work has staged and noted. */
 interface Staged {
-  readonly hosts: Set<string>;
+  /** With the digest of each set, where it is known. */
+  readonly hosts: Map<string, string | undefined>;
   readonly acts: Act[];
   /** Of which single files are staged. */
   readonly files: Set<string>;
@@ -131,7 +135,7 @@ async function runChange<T>(
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
   const staged: Staged = {
-    hosts: new Set(),
+    hosts: new Map(),
     acts: [],
     files: new Set(),
     authority: undefined,
@@ -140,8 +144,10 @@ async function runChange<T>(
     key: undefined,
   };
   using owned = new DisposableStack();
+  let isReady = false;
   const stage = (name: string) => {
-    ensureDirectory(paths.staging);
+    if (!isReady) ensureDirectory(paths.staging);
+    isReady = true;
     const directory = `${paths.staging}/${name}`;
     makeDirectory(directory);
     return directory;
@@ -149,8 +155,11 @@ async function runChange<T>(
   try {
     const result = await work({
       stageHost(host) {
-        staged.hosts.add(host);
+        staged.hosts.set(host, undefined);
         return stage(host);
+      },
+      identify(host, certificates) {
+        staged.hosts.set(host, digestOf(certificates));
       },
       discardHost(host) {
         if (staged.hosts.delete(host)) removeAll(`${paths.staging}/${host}`);
@@ -191,7 +200,7 @@ async function runChange<T>(
 }
 
 async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<void> {
-  const directories = [...staged.hosts].map((host) => `${paths.staging}/${host}`);
+  const directories = [...staged.hosts.keys()].map((host) => `${paths.staging}/${host}`);
   const records = await seal(ledger, staged);
   if (staged.authority !== undefined) directories.push(...authorityDirectories(paths));
   if (staged.crl) directories.push(...[STAGED_CRL, `${STAGED_CRL}/hosts`].map(at(paths.staging)));
@@ -199,8 +208,8 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   if (directories.length === 0) return await append(paths, ledger, records);
   await syncStaged(paths, directories);
   const hosts: StagedHost[] = [];
-  for (const [i, host] of [...staged.hosts].entries()) {
-    hosts.push({ host, digest: await setDigest(directories[i]!) });
+  for (const [i, [host, digest]] of [...staged.hosts].entries()) {
+    hosts.push({ host, digest: digest ?? setDigest(directories[i]!) });
   }
   const journal: Journal = {
     authority: staged.authority !== undefined,
@@ -220,9 +229,9 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   }
   if (records.length > 0) await mirrorLog(paths.log, await ledger.open());
   try {
-    await publish(paths, journal);
+    publish(paths, journal, true);
   } catch (error) {
-    if (await abandon(paths, journal)) removeJournal(paths);
+    if (abandon(paths, journal)) removeJournal(paths);
     throw error;
   }
   removeJournal(paths);
@@ -257,7 +266,7 @@ async function finishInterrupted(paths: PkiPaths, ledger: Ledger): Promise<void>
   const journal = readJournal(paths);
   if (journal !== undefined) {
     await append(paths, ledger, (journal.records ?? []).map((line) => decodeRecord(line)!));
-    await publish(paths, journal);
+    publish(paths, journal);
     removeJournal(paths);
   }
   removeAll(paths.staging);

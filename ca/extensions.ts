@@ -1,5 +1,6 @@
 /** The extensions of certificates and CRLs (RFC 5280 4.2, 5.2) that the authority writes. */
 
+import { createHash } from "node:crypto";
 import {
   der,
   derBitString,
@@ -106,9 +107,10 @@ export function reasonCode(code: number): Uint8Array {
 }
 
 /** The key identifier of a public key: SHA-1 of its bits (method 1 of 4.2.1.2), as the field does. */
-export async function keyIdentifier(publicKey: Uint8Array): Promise<Uint8Array> {
-  const bits = derChildren(readDerWhole(publicKey, Tag.SEQUENCE))[1]!.content.slice(1);
-  return new Uint8Array(await crypto.subtle.digest("SHA-1", bits));
+export function keyIdentifier(publicKey: Uint8Array): Uint8Array {
+  const bits = derChildren(readDerWhole(publicKey, Tag.SEQUENCE))[1]!.content.subarray(1);
+  // Asynchronous digests are work for another thread, which takes longer to hand over than to do.
+  return new Uint8Array(createHash("sha1").update(bits).digest());
 }
 
 /** Writes an extension from its dotted OID and its contents, as one read elsewhere has them. */

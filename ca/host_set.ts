@@ -1,7 +1,13 @@
 /** A host's set of keys and certificates as it is made. */
 
-import { createFile, encodePem } from "../base/mod.ts";
-import { checkCredentials, type Finding, type Profile, PROFILES } from "../creds/mod.ts";
+import { createFile, encodePem, endsWith, sameBytes } from "../base/mod.ts";
+import {
+  checkCredentials,
+  type Finding,
+  type GivenFile,
+  type Profile,
+  PROFILES,
+} from "../creds/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
 import type { Act } from "./act.ts";
 import { fingerprint, serialText } from "./certificate.ts";
@@ -10,14 +16,8 @@ import { CaError } from "./error.ts";
 import type { IssueContext, IssuedCertificate, IssuedHost } from "./issue.ts";
 import type { Issuer } from "./issuer.ts";
 import { fitsSubject, signLeaf } from "./leaf.ts";
-import {
-  CA_CERTIFICATE_FILE,
-  CA_CRL_FILE,
-  entryNames,
-  isOwnDirectory,
-  type PkiPaths,
-  REQUEST_FILE,
-} from "./pki.ts";
+import { CA_CERTIFICATE_FILE, CA_CRL_FILE, type PkiPaths, REQUEST_FILE } from "./pki.ts";
+import type { HostPlaces } from "./places.ts";
 import type { HostRequest, KeptKey } from "./request.ts";
 import { issuerId } from "./store.ts";
 import { hostValidity } from "./validity.ts";
@@ -25,11 +25,21 @@ import { hostValidity } from "./validity.ts";
 /** A host's set to be made. */
 export interface SetWork {
   readonly paths: PkiPaths;
+  readonly places: HostPlaces;
   readonly issuer: Issuer;
   readonly change: Change;
   readonly now: Date;
   readonly request: HostRequest;
   readonly context: IssueContext;
+}
+
+/** What of a set is known because it was just made. */
+interface Made {
+  readonly files: Map<string, GivenFile>;
+  /** Of the keys that were made, by the name of their file. */
+  readonly publicKeys: Map<string, Uint8Array>;
+  /** DER, which ends with the signature. */
+  readonly certificates: Uint8Array[];
 }
 
 /**
@@ -38,25 +48,36 @@ export interface SetWork {
  * @throws {CaError} `TOO_MANY_NAMES`, `REFUSED`, `DAYS`.
  */
 export async function stageSet(work: SetWork): Promise<IssuedHost> {
-  const { paths, issuer, change, now, request, context } = work;
+  const { paths, places, issuer, change, now, request, context } = work;
   const host = request.host.text;
   const dir = `${paths.hosts}/${host}`;
   const { cut, ...validity } = hostValidity(now, request.days, issuer);
   const staged = change.stageHost(host);
-  createFile(`${staged}/${CA_CERTIFICATE_FILE}`, issuer.certificatePem, 0o644, false);
-  createFile(`${staged}/${CA_CRL_FILE}`, issuer.crlPem, 0o644, false);
+  const made: Made = { files: new Map(), publicKeys: new Map(), certificates: [] };
+  const put = (name: string, text: string, mode = 0o644) => {
+    const bytes = new TextEncoder().encode(text);
+    createFile(`${staged}/${name}`, bytes, mode, false);
+    made.files.set(name, { bytes, text, mode });
+  };
+  put(CA_CERTIFICATE_FILE, issuer.certificatePem);
+  put(CA_CRL_FILE, issuer.crlPem);
   const certificates: IssuedCertificate[] = [];
   const records: Act[] = [];
+  const texts: string[] = [];
   const keysOnHost = request.kept?.requests !== undefined;
-  if (keysOnHost) createFile(`${staged}/${REQUEST_FILE}`, request.kept.requests, 0o644, false);
+  if (keysOnHost) put(REQUEST_FILE, request.kept.requests);
   for (const role of request.roles) {
     const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
-    const { publicKey, pem, keyType = request.keyType } = request.kept?.keys.get(role) ??
+    const kept = request.kept?.keys.get(role);
+    const { publicKey, pem, keyType = request.keyType } = kept ??
       await makeKey(context, request.keyType);
+    if (kept === undefined) made.publicKeys.set(key, publicKey);
     const leaf = await signLeaf({ ...request, ...validity, role, publicKey, keyType }, issuer);
     const text = certificatePem(host, leaf.certificate, issuer.chainPem);
-    createFile(`${staged}/${certificate}`, text, 0o644, false);
-    if (pem !== undefined) createFile(`${staged}/${key}`, pem, 0o600, false);
+    put(certificate, text);
+    if (pem !== undefined) put(key, pem, 0o600);
+    texts.push(text);
+    made.certificates.push(leaf.certificate);
     records.push({
       act: actOf(request),
       host,
@@ -69,13 +90,14 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
       certificate: `${dir}/${certificate}`,
       key: `${dir}/${key}`,
       serial: serialText(leaf.serial),
-      sha256: await fingerprint(leaf.certificate),
+      sha256: fingerprint(leaf.certificate),
     });
   }
-  await refuseWhatQemuRefuses(work, staged, dir, keysOnHost);
+  await refuseWhatQemuRefuses(work, made, staged, dir, keysOnHost);
+  change.identify(host, texts);
   for (const act of records) change.record(act);
-  const files = entryNames(staged);
-  const before = isOwnDirectory(dir) ? entryNames(dir) : undefined;
+  const files = [...made.files.keys()].sort();
+  const before = places(host);
   return {
     host,
     dir,
@@ -118,15 +140,26 @@ function linesFor(request: HostRequest): readonly Profile[] {
  */
 async function refuseWhatQemuRefuses(
   work: SetWork,
+  made: Made,
   staged: string,
   dir: string,
   keysOnHost: boolean,
 ): Promise<void> {
-  const { now, request, context: { engine, hostPassphrase: password } } = work;
+  const { now, request, issuer, context: { engine, hostPassphrase: password } } = work;
+  const { files, publicKeys, certificates } = made;
+  // The first of each kind is proved; the others came about in the same way.
+  const known = isProved(work) && {
+    publicKeys,
+    isFresh: (signature: Uint8Array, publicKey: Uint8Array) =>
+      certificates.some((one) => endsWith(one, signature)) &&
+      sameBytes(publicKey, issuer.key.publicKey),
+  };
   const verdicts = await checkCredentials(staged, {
     engine,
     clock: () => now,
     profiles: linesFor(request),
+    given: { files, ...known },
+    refusalsOnly: true,
     ...(password === undefined ? {} : { password }),
   });
   for (const verdict of verdicts) {
@@ -141,6 +174,18 @@ async function refuseWhatQemuRefuses(
       hint: refusal.mend,
     });
   }
+}
+
+/** Kinds of sets of which one was judged by its keys and signatures too, by who signed them. */
+const proved = new WeakMap<Issuer, Set<string>>();
+
+function isProved({ issuer, request }: SetWork): boolean {
+  let kinds = proved.get(issuer);
+  if (kinds === undefined) proved.set(issuer, kinds = new Set());
+  const kind = `${request.keyType} ${request.profile}`;
+  if (kinds.has(kind)) return true;
+  kinds.add(kind);
+  return false;
 }
 
 function isMissingKey({ code, file }: Finding): boolean {

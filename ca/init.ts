@@ -104,9 +104,9 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     subject,
     ...validity,
     publicKey: key.publicKey,
-    extensions: await authorityExtensions(key.publicKey, permitted),
+    extensions: authorityExtensions(key.publicKey, permitted),
   }, key);
-  const keyId = await keyIdentifier(key.publicKey);
+  const keyId = keyIdentifier(key.publicKey);
   const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
   const [keyFile, keyText] = uri === undefined
     ? [CA_KEY_FILE, await key.exportPem(options.passphrase)]
@@ -144,7 +144,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
       crl: paths.caCrl,
     },
     serial: serialText(serial),
-    sha256: await fingerprint(certificate),
+    sha256: fingerprint(certificate),
     ...validity,
   };
 }

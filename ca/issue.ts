@@ -1,6 +1,6 @@
 /** Credentials for hosts: a directory for each that QEMU takes as it is. */
 
-import { type Clock, systemClock } from "../base/mod.ts";
+import { breathe, type Clock, systemClock } from "../base/mod.ts";
 import type { Engine, KeyType } from "../engine/mod.ts";
 import { changePki } from "./change.ts";
 import { checkPermitted } from "./constraints.ts";
@@ -9,7 +9,8 @@ import { type SetWork, stageSet } from "./host_set.ts";
 import { openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import { missingAuthority } from "./missing.ts";
-import { isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
+import { isThere, type PkiPaths, pkiPaths } from "./pki.ts";
+import { hostPlaces } from "./places.ts";
 import type { Role } from "./profile.ts";
 import { type HostOptions, type HostRequest, parseRequests } from "./request.ts";
 
@@ -108,12 +109,12 @@ export async function issueHosts(
     const { engine, passphrase } = context;
     const issuer = change.signedBy(await openIssuer(paths, { engine, now, passphrase }));
     for (const { names } of requests) checkPermitted(names, issuer.constraints);
-    for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
-    for (const { host } of requests) isOwnDirectory(`${paths.hosts}/${host.text}`);
+    const places = hostPlaces(paths, requests.length);
+    for (const { host } of requests) places(host.text);
     const issued: IssuedHost[] = [];
     for (const request of requests) {
-      context.signal?.throwIfAborted();
-      issued.push(await stageSet({ paths, issuer, change, now, request, context }));
+      await breathe(context.signal);
+      issued.push(await stageSet({ paths, places, issuer, change, now, request, context }));
     }
     return issued;
   });
@@ -131,7 +132,7 @@ export type IssueOutcome =
   | { readonly ok: false; readonly host: string; readonly error: CaError };
 
 /** How many hosts are made and published at a time, so that no number of them fills the memory. */
-const BATCH = 250;
+const BATCH = 500;
 
 /**
  * Issues for many hosts, of which one that cannot be issued for stops no other: each gets its new
@@ -157,10 +158,10 @@ export async function issueEach(
       const issuer = change.signedBy(
         await openIssuer(paths, { engine, now, passphrase, crlCompared }),
       );
-      for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
+      const places = hostPlaces(paths, BATCH);
       for (const request of requests.slice(start, start + BATCH)) {
-        context.signal?.throwIfAborted();
-        outcomes.push(await tryOne({ paths, issuer, change, now, request, context }));
+        await breathe(context.signal);
+        outcomes.push(await tryOne({ paths, places, issuer, change, now, request, context }));
         onProgress?.(outcomes.length);
       }
     });
@@ -169,11 +170,11 @@ export async function issueEach(
 }
 
 async function tryOne(work: SetWork): Promise<IssueOutcome> {
-  const { paths, issuer, change, request } = work;
+  const { places, issuer, change, request } = work;
   const host = request.host.text;
   try {
     checkPermitted(request.names, issuer.constraints);
-    isOwnDirectory(`${paths.hosts}/${host}`);
+    places(host);
     return { ok: true, host, issued: await stageSet(work) };
   } catch (error) {
     if (!(error instanceof CaError)) throw error;

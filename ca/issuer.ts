@@ -4,6 +4,7 @@ import {
   decodePem,
   encodePem,
   readTextLimited,
+  sameBytes,
   systemClock,
   Tag,
   VirtcredsError,
@@ -303,10 +304,6 @@ function readCrls(
     if (trust.some((one) => sameBytes(one.subject.raw, signer.subject.raw))) lists.push(block.der);
   }
   return lists.map((der) => encodePem(CRL_LABEL, der)).join("");
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }
 
 function day(date: Date): string {

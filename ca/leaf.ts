@@ -44,7 +44,7 @@ export async function signLeaf(fields: LeafFields, issuer: Issuer): Promise<Leaf
     notAfter: fields.notAfter,
     subject,
     publicKey: fields.publicKey,
-    extensions: await leafExtensions({
+    extensions: leafExtensions({
       ...fields,
       issuerKeyId: issuer.keyId,
       // An empty SEQUENCE.

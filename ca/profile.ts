@@ -51,14 +51,14 @@ const PURPOSE: Readonly<Record<Role, Uint8Array>> = {
 };
 
 /** The extensions of a self-signed CA certificate that may vouch for all names or a few. */
-export async function authorityExtensions(
+export function authorityExtensions(
   publicKey: Uint8Array,
   permitted: readonly Subtree[] = [],
-): Promise<Uint8Array[]> {
+): Uint8Array[] {
   return [
     CA_CONSTRAINTS,
     CA_USAGE,
-    subjectKeyIdentifier(await keyIdentifier(publicKey)),
+    subjectKeyIdentifier(keyIdentifier(publicKey)),
     ...(permitted.length === 0 ? [] : [nameConstraints(encodePermitted(permitted))]),
   ];
 }
@@ -78,7 +78,7 @@ export interface LeafProfile {
 }
 
 /** The extensions of a host's certificate. */
-export async function leafExtensions(profile: LeafProfile): Promise<Uint8Array[]> {
+export function leafExtensions(profile: LeafProfile): Uint8Array[] {
   const { profile: kind, role, keyType, publicKey, names, issuerKeyId, anonymous } = profile;
   return [
     LEAF_CONSTRAINTS,
@@ -89,7 +89,16 @@ export async function leafExtensions(profile: LeafProfile): Promise<Uint8Array[]
       : SIGNING_USAGE,
     PURPOSE[role],
     subjectAltName(names, anonymous),
-    subjectKeyIdentifier(await keyIdentifier(publicKey)),
-    ...(issuerKeyId === undefined ? [] : [authorityKeyIdentifier(issuerKeyId)]),
+    subjectKeyIdentifier(keyIdentifier(publicKey)),
+    ...(issuerKeyId === undefined ? [] : [issuerIdentifier(issuerKeyId)]),
   ];
+}
+
+const identifiers = new WeakMap<Uint8Array, Uint8Array>();
+
+/** The same for all that an issuer signs. */
+function issuerIdentifier(keyId: Uint8Array): Uint8Array {
+  let known = identifiers.get(keyId);
+  if (known === undefined) identifiers.set(keyId, known = authorityKeyIdentifier(keyId));
+  return known;
 }

@@ -10,6 +10,7 @@ import { fileError, syncDirectory } from "../base/mod.ts";
 import { exchangePaths } from "../os/mod.ts";
 import { CaError } from "./error.ts";
 import type { Journal, StagedHost } from "./journal.ts";
+import { sha256 } from "./log_entry.ts";
 import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
@@ -38,8 +39,12 @@ export const STAGED_FILES = "@files";
 /** Behind a host's name in the staging directory: its old set, on the way to `previous`. */
 const REPLACED = "@replaced";
 
-/** Publishes what a journal names, and makes it durable. */
-export async function publish(paths: PkiPaths, journal: Journal): Promise<void> {
+/**
+ * Publishes what a journal names, and makes it durable.
+ *
+ * @param isFirst Whether nobody has begun with it, so that nothing lies half-way.
+ */
+export function publish(paths: PkiPaths, journal: Journal, isFirst = false): void {
   isOwnDirectory(paths.staging);
   if (journal.authority) publishAuthority(paths, journal);
   if (journal.crl) publishCrls(paths);
@@ -47,7 +52,7 @@ export async function publish(paths: PkiPaths, journal: Journal): Promise<void> 
   if (journal.hosts.length > 0) {
     ensureDirectory(paths.hosts);
     ensureDirectory(paths.previous);
-    for (const entry of journal.hosts) await publishHost(paths, entry);
+    for (const entry of journal.hosts) publishHost(paths, entry, isFirst);
     syncDirectory(paths.hosts);
     syncDirectory(paths.previous);
   }
@@ -109,9 +114,10 @@ function publishFiles(paths: PkiPaths): void {
   }
 }
 
-async function publishHost(paths: PkiPaths, entry: StagedHost): Promise<void> {
+function publishHost(paths: PkiPaths, entry: StagedHost, isFirst: boolean): void {
   const staged = `${paths.staging}/${entry.host}`;
   const live = `${paths.hosts}/${entry.host}`;
+  if (isFirst && isMoved(staged, live)) return;
   const previous = `${paths.previous}/${entry.host}`;
   const replaced = `${staged}${REPLACED}`;
   if (!isOwnDirectory(staged)) return;
@@ -120,7 +126,7 @@ async function publishHost(paths: PkiPaths, entry: StagedHost): Promise<void> {
     rename(replaced, previous);
   }
   if (!isOwnDirectory(live)) return rename(staged, live);
-  if (await setDigest(live) === entry.digest || exchangePaths(staged, live)) {
+  if (setDigest(live) === entry.digest || exchangePaths(staged, live)) {
     removeAll(previous);
     return rename(staged, previous);
   }
@@ -141,6 +147,16 @@ async function publishHost(paths: PkiPaths, entry: StagedHost): Promise<void> {
   }
 }
 
+/** Puts a set where nothing was: most of a new fleet, which needs no looking first. */
+function isMoved(staged: string, live: string): boolean {
+  try {
+    Deno.renameSync(staged, live);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Renames, with an error that names what will not go. */
 function takeAway(from: string, to: string): void {
   try {
@@ -156,33 +172,37 @@ function takeAway(from: string, to: string): void {
  *
  * @returns Whether nothing is left to finish, so that the journal can go.
  */
-export async function abandon(paths: PkiPaths, journal: Journal): Promise<boolean> {
+export function abandon(paths: PkiPaths, journal: Journal): boolean {
   let done = true;
   for (const entry of journal.hosts) {
     const staged = `${paths.staging}/${entry.host}`;
     if (!isThere(staged)) continue;
-    if (await isUntouched(paths, entry)) removeAll(staged);
+    if (isUntouched(paths, entry)) removeAll(staged);
     else done = false;
   }
   return done && !journal.authority;
 }
 
 /** Whether the host's place is as it was; without its set, or with the new one, it is not. */
-async function isUntouched(paths: PkiPaths, { host, digest }: StagedHost): Promise<boolean> {
+function isUntouched(paths: PkiPaths, { host, digest }: StagedHost): boolean {
   const live = `${paths.hosts}/${host}`;
   if (!isThere(live)) {
     return !isThere(`${paths.previous}/${host}`) && !isThere(`${paths.staging}/${host}${REPLACED}`);
   }
-  return await setDigest(live) !== digest;
+  return setDigest(live) !== digest;
 }
 
 /** Identifies a set by its certificates, whose serials no two sets share. */
-export async function setDigest(directory: string): Promise<string> {
-  const parts: Uint8Array[] = [];
-  for (const name of ["server-cert.pem", "client-cert.pem"]) {
-    const file = `${directory}/${name}`;
-    if (isThere(file)) parts.push(Deno.readFileSync(file));
-  }
-  const bytes = await new Blob(parts as BlobPart[]).bytes();
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+export function setDigest(directory: string): string {
+  return digestOf(
+    CERTIFICATES.map((name) => `${directory}/${name}`).filter(isThere)
+      .map((file) => Deno.readTextFileSync(file)),
+  );
 }
+
+/** As {@linkcode setDigest}, of the certificates in PEM, the server's first. */
+export function digestOf(certificates: readonly string[]): string {
+  return sha256(certificates.join(""));
+}
+
+const CERTIFICATES = ["server-cert.pem", "client-cert.pem"] as const;

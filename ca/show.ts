@@ -62,7 +62,7 @@ export async function showIssued(
     });
   }
   const { entries } = readRevoked(paths);
-  const shown = records.map(async (record: IssuedRecord): Promise<ShownCertificate> => {
+  const shown = records.map((record: IssuedRecord): ShownCertificate => {
     const { certificate, serial, host, file } = record;
     const names = namesOf(certificate);
     const entry = entries.get(serial);
@@ -71,7 +71,7 @@ export async function showIssued(
       file,
       pem: encodePem("CERTIFICATE", certificate.raw),
       serial,
-      sha256: await fingerprint(certificate.raw),
+      sha256: fingerprint(certificate.raw),
       subject: certificate.subject.text,
       issuer: certificate.issuer.text,
       dns: names.filter((name) => name.kind === "dns").map((name) => name.text),
@@ -86,8 +86,7 @@ export async function showIssued(
       revoked: entry === undefined ? undefined : { date: entry.date, reason: reasonName(entry) },
     };
   });
-  const all = await Promise.all(shown);
-  return all.sort((a, b) =>
+  return shown.sort((a, b) =>
     Number(b.isHeld) - Number(a.isHeld) || Number(b.notBefore) - Number(a.notBefore) ||
     (a.file ?? a.serial).localeCompare(b.file ?? b.serial)
   );

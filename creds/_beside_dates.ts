@@ -1,5 +1,6 @@
 /** Dates and lists: what expires, what is revoked, and whose list that is. */
 
+import { sameBytes } from "../base/mod.ts";
 import type { CredentialFile } from "./_files.ts";
 import type { Beside } from "./_look.ts";
 import { type MendContext, publishCrl, quote, reissue, renew } from "./_mend.ts";
@@ -7,7 +8,6 @@ import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
 import { revokedSince } from "./path.ts";
-import { sameBytes } from "./signature.ts";
 
 /** What ends soon, and lists that were to be replaced by now. */
 export function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {

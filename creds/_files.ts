@@ -1,6 +1,7 @@
 /** The files of a directory of credentials, as QEMU comes to see them. */
 
-import { BaseError, kernelText, readFileLimited } from "../base/mod.ts";
+import { BaseError, fileError, kernelText, MAX_CREDENTIAL_FILE } from "../base/mod.ts";
+import { readFileLimited } from "../base/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { latin1 } from "./_pem.ts";
 
@@ -24,6 +25,8 @@ export type FileState =
     readonly text: string;
     /** Permission bits, where the system has them. */
     readonly mode: number | undefined;
+    /** Whether there is more of it than is looked at. */
+    readonly isCut?: true;
   };
 
 /** The names QEMU looks for. */
@@ -76,6 +79,25 @@ export function openPaths(
   };
 }
 
+/** Files that whoever wrote them still has: none is read again, and no other one is there. */
+export function givenFiles(dir: string, files: ReadonlyMap<string, GivenFile>): FileFinder {
+  const known = new Map<string, CredentialFile>();
+  for (const [name, { bytes, text, mode }] of files) {
+    const state = { kind: "present", bytes, text, mode } as const;
+    known.set(name, { path: `${dir}/${name}`, state });
+  }
+  return (name) => known.get(name) ?? { path: `${dir}/${name}`, state: { kind: "absent" } };
+}
+
+/** A file as it was written. */
+export interface GivenFile {
+  readonly bytes: Uint8Array;
+  /** The same, one character for each octet. */
+  readonly text: string;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
 /** One listing is cheaper than a failed look-up of each file that is not there. */
 function listNames(dir: string): ReadonlySet<string> | undefined {
   try {
@@ -95,12 +117,33 @@ function readState(path: string): FileState {
     return { kind: "inaccessible", reason: kernelReason(error) };
   }
   try {
-    const bytes = readFileLimited(path);
-    return { kind: "present", bytes, text: latin1(bytes), mode: info.mode ?? undefined };
+    const isCut = info.isFile && info.size > MAX_CREDENTIAL_FILE;
+    const bytes = isCut ? readBeginning(path) : readFileLimited(path);
+    const mode = info.mode ?? undefined;
+    return { kind: "present", bytes, text: latin1(bytes), mode, ...(isCut ? { isCut } : {}) };
   } catch (error) {
     if (!(error instanceof BaseError)) throw error;
     const reason = error.facts.cause ?? error.message;
     return { kind: "unreadable", reason, isDirectory: info.isDirectory };
+  }
+}
+
+/** QEMU reads files of any size; a verdict on the beginning of a huge one is better than none. */
+function readBeginning(path: string): Uint8Array<ArrayBuffer> {
+  try {
+    using file = Deno.openSync(path, { read: true });
+    const bytes = new Uint8Array(MAX_CREDENTIAL_FILE);
+    let length = 0;
+    for (
+      let count: number | null = 1;
+      count !== null && length < bytes.length;
+      length += count ?? 0
+    ) {
+      count = file.readSync(bytes.subarray(length));
+    }
+    return bytes.subarray(0, length);
+  } catch (error) {
+    throw fileError(error, path, "read");
   }
 }
 

@@ -58,6 +58,8 @@ export interface InspectOptions {
   /** Passphrase of encrypted keys. */
   readonly password?: string;
   readonly passwordFault?: string;
+  /** Of private keys that are known, by the name of their file. */
+  readonly publicKeys?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Reads what an endpoint of a directory has, each file once. */
@@ -100,11 +102,13 @@ export async function inspect(
 async function readIdentity(
   find: FileFinder,
   endpoint: Endpoint,
-  { engine, password }: InspectOptions,
+  { engine, password, publicKeys }: InspectOptions,
   number?: number,
 ): Promise<Identity> {
   const cert = find(identityFile(endpoint, "cert", number));
-  const key = find(identityFile(endpoint, "key", number));
+  const keyName = identityFile(endpoint, "key", number);
+  const key = find(keyName);
+  const publicKey = publicKeys?.get(keyName);
   const text = textOf(cert);
   const keyText = textOf(key);
   const chain = text === undefined ? undefined : readCertificates(text);
@@ -118,7 +122,11 @@ async function readIdentity(
       : isWhole
       ? { ok: true, value: chain.value[0]! }
       : readCertificate(cString(text)),
-    keyState: keyText === undefined ? undefined : await readPrivateKey(keyText, password, engine),
+    keyState: keyText === undefined
+      ? undefined
+      : publicKey !== undefined
+      ? { kind: "good", publicKey }
+      : await readPrivateKey(keyText, password, engine),
   };
 }
 

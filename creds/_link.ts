@@ -1,10 +1,11 @@
 /** One link of a chain: a certificate and its issuer, looked at as GnuTLS looks at them. */
 
+import { sameBytes } from "../base/mod.ts";
 import { day, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { OID } from "./extensions.ts";
 import { violatesNameConstraints } from "./name_constraints.ts";
-import { isIssuedBy, sameBytes, type SignatureCheck } from "./signature.ts";
+import { isIssuedBy, type SignatureCheck } from "./signature.ts";
 
 /** What is wrong with a chain, in GnuTLS's terms (`GNUTLS_CERT_*`). */
 export type ChainFlag =

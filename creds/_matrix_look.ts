@@ -1,5 +1,6 @@
 /** How one side of a session sees the other: what it offers, and what is said of it. */
 
+import { sameBytes } from "../base/mod.ts";
 import type { Side } from "./_matrix_side.ts";
 import { NO_CERTIFICATE } from "./_pem.ts";
 import { day } from "./_words.ts";
@@ -7,7 +8,6 @@ import { wording } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import { type ChainContext, verifyPeerChain } from "./path.ts";
 import { MIN_RSA_BITS } from "./session.ts";
-import { sameBytes } from "./signature.ts";
 
 /** Why a side ends the session, in the words of QEMU that it has for it. */
 export interface Complaint {

@@ -1,6 +1,6 @@
 /** What both of QEMU's ways through a directory share. */
 
-import { derChildren, type DerElement, readDerWhole, Tag } from "../base/mod.ts";
+import { derChildren, type DerElement, readDerWhole, sameBytes, Tag } from "../base/mod.ts";
 import type { CredentialFile } from "./_files.ts";
 import type { Identity, Inspection } from "./_inspect.ts";
 import { copyAuthority, type MendContext, newAuthority, quote, reissue } from "./_mend.ts";
@@ -10,7 +10,6 @@ import type { Finding } from "./finding.ts";
 import { type ChainContext, type ChainFlag, type ChainStatus, verifyChain } from "./path.ts";
 import type { Profile } from "./profiles.ts";
 import { RULES, type Subject } from "./rules.ts";
-import { sameBytes } from "./signature.ts";
 
 /** What a step works with. */
 export interface Walk {

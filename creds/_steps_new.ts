@@ -1,5 +1,6 @@
 /** QEMU's way from 10.2 on: load file by file, then check each identity's own chain. */
 
+import { sameBytes } from "../base/mod.ts";
 import { type CredentialFile, exists } from "./_files.ts";
 import type { Identity } from "./_inspect.ts";
 import { copyAuthority, quote, reissue } from "./_mend.ts";
@@ -22,7 +23,7 @@ import {
 } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
-import { isIssuedBy, sameBytes } from "./signature.ts";
+import { isIssuedBy } from "./signature.ts";
 import { nameOf } from "./_words.ts";
 
 /** In QEMU's order. */

@@ -5,6 +5,7 @@
  * an info what is only to be known. What `ca issue` makes by default gets infos at most.
  */
 
+import { sameBytes } from "../base/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import { type MendContext, newAuthority, reissue } from "./_mend.ts";
 import { isSelfIssued } from "./_validate_names.ts";
@@ -16,7 +17,6 @@ import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
 import type { Severity } from "./finding.ts";
 import { parseIpAddress } from "./ip.ts";
-import { sameBytes } from "./signature.ts";
 
 /** Longest life of a host's certificate in days, as Apple's platforms take it for private CAs. */
 export const MAX_LEAF_DAYS = 825;

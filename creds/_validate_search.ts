@@ -1,5 +1,6 @@
 /** The search for a path from a certificate to an anchor: all ways, most promising first. */
 
+import { sameBytes } from "../base/mod.ts";
 import { Exhausted, type Purse } from "./_validate_budget.ts";
 import { type CertificateRules, checkCertificate, type Place } from "./_validate_certificate.ts";
 import type { ConstraintReader } from "./_validate_constraints.ts";
@@ -7,7 +8,7 @@ import { fault, type PathFault } from "./_validate_fault.ts";
 import { isSelfIssued, nameKey } from "./_validate_names.ts";
 import { nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
-import { sameBytes, sameKey, type Signed } from "./signature.ts";
+import { sameKey, type Signed } from "./signature.ts";
 
 /** What a search works with; all searches of a validation share it. */
 export interface SearchContext {

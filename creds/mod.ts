@@ -79,4 +79,11 @@ export {
   validatePath,
 } from "./validate.ts";
 export { watchDirectories } from "./watch.ts";
-export { checkCredentials, type CheckOptions, type KeyRegister, type Verdict } from "./verdict.ts";
+export {
+  checkCredentials,
+  type CheckOptions,
+  type GivenDirectory,
+  type GivenFile,
+  type KeyRegister,
+  type Verdict,
+} from "./verdict.ts";

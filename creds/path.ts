@@ -4,6 +4,7 @@
  * intermediate may be an anchor; nothing above an anchor is looked at but its own dates.
  */
 
+import { sameBytes } from "../base/mod.ts";
 import {
   type ChainContext,
   type ChainFlag,
@@ -18,7 +19,7 @@ import { day, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { revocation, type RevocationList } from "./crl.ts";
 import type { Name } from "./dn.ts";
-import { isIssuedBy, sameBytes, sameKey } from "./signature.ts";
+import { isIssuedBy, sameKey } from "./signature.ts";
 
 export type { ChainContext, ChainFlag, ChainStatus } from "./_link.ts";
 

@@ -1,7 +1,10 @@
 /** Who issued and signed a certificate or CRL. */
 
+import { sameBytes } from "../base/mod.ts";
 import { type Engine, EngineError } from "../engine/mod.ts";
 import type { Certificate } from "./certificate.ts";
+
+export { sameBytes };
 
 /** What carries a signature: a certificate or a CRL. */
 export type Signed = Pick<Certificate, "tbs" | "signature" | "signatureAlgorithm">;
@@ -56,9 +59,4 @@ const RSA_PSS = "1.2.840.113549.1.1.10";
 /** The same authority, though perhaps in another certificate. */
 export function sameKey(a: Certificate, b: Certificate): boolean {
   return sameBytes(a.subject.raw, b.subject.raw) && sameBytes(a.spki, b.spki);
-}
-
-/** Whether two runs of bytes are equal. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }

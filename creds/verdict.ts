@@ -3,7 +3,16 @@
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { Endpoint, Engine } from "../engine/mod.ts";
 import { besides } from "./_beside.ts";
-import { exists, FILE, type FileFinder, identityFile, openDirectory, openPaths } from "./_files.ts";
+import {
+  exists,
+  FILE,
+  type FileFinder,
+  type GivenFile,
+  givenFiles,
+  identityFile,
+  openDirectory,
+  openPaths,
+} from "./_files.ts";
 import { inspect, type Inspection } from "./_inspect.ts";
 import { quote } from "./_mend.ts";
 import { strictFindings } from "./_strict.ts";
@@ -14,6 +23,7 @@ import { type SignatureCheck, signatureCheck } from "./signature.ts";
 import type { PlacedLayout } from "./layout_place.ts";
 import { LIBVIRT_PROFILES, type Profile, PROFILES } from "./profiles.ts";
 
+export type { GivenFile } from "./_files.ts";
 export type { KeyRegister } from "./_strict_files.ts";
 
 /** QEMU's verdict on one endpoint of a directory, and all that was found beside it. */
@@ -59,6 +69,20 @@ export interface CheckOptions {
   /** The layout that the files are of, where that is not a directory of QEMU's names. */
   readonly placed?: PlacedLayout;
   readonly clock?: Clock;
+  /** Look for what QEMU refuses alone, and not beside it. */
+  readonly refusalsOnly?: boolean;
+  /** What whoever has just written the directory knows of it. */
+  readonly given?: GivenDirectory;
+}
+
+/** A directory that need not be read, nor all in it be found out. */
+export interface GivenDirectory {
+  /** All of its files by name. */
+  readonly files: ReadonlyMap<string, GivenFile>;
+  /** The public keys, SubjectPublicKeyInfo in DER, of its private keys by the name of their file. */
+  readonly publicKeys?: ReadonlyMap<string, Uint8Array>;
+  /** Tells signatures that a key has just made; the engine is asked about others. */
+  readonly isFresh?: (signature: Uint8Array, publicKey: Uint8Array) => boolean;
 }
 
 /**
@@ -66,14 +90,26 @@ export interface CheckOptions {
  * each endpoint and line of QEMU, with QEMU's message and everything that QEMU never gets to.
  */
 export async function checkCredentials(dir: string, options: CheckOptions): Promise<Verdict[]> {
-  const { placed } = options;
-  if (placed === undefined && isMissing(dir)) return missingDirectory(dir, options);
-  const find = placed === undefined ? openDirectory(dir) : openPaths(dir, placed.paths);
+  const { placed, given, engine, password } = options;
+  if (placed === undefined && given === undefined && isMissing(dir)) {
+    return missingDirectory(dir, options);
+  }
+  const find = given !== undefined
+    ? givenFiles(dir, given.files)
+    : placed === undefined
+    ? openDirectory(dir)
+    : openPaths(dir, placed.paths);
   const endpoints = options.endpoint ? [options.endpoint] : endpointsOf(find);
-  const isSignedBy = signatureCheck(options.engine);
+  const check = signatureCheck(engine);
+  const isSignedBy: SignatureCheck = (signed, issuer) =>
+    given?.isFresh?.(signed.signature, issuer.spki) || check(signed, issuer);
   const verdicts: Verdict[] = [];
   for (const endpoint of endpoints) {
-    const read = await inspect(dir, endpoint, options, find);
+    const read = await inspect(dir, endpoint, {
+      engine,
+      ...(password === undefined ? {} : { password }),
+      ...(given?.publicKeys === undefined ? {} : { publicKeys: given.publicKeys }),
+    }, find);
     const inspection = placed === undefined ? read : { ...read, isPlaced: true as const };
     verdicts.push(...judgeInspection(inspection, options, isSignedBy));
   }
@@ -154,7 +190,7 @@ function judgeInspection(
     let outcome = known.get(rules);
     if (outcome === undefined) {
       const refused = walkDirectory(inspection, profile, chain, options.sanityCheck ?? true);
-      const beside = besides(inspection, profile, chain, {
+      const beside = options.refusalsOnly ? [] : besides(inspection, profile, chain, {
         hostnames: options.hostnames ?? [],
         expiresIn: options.expiresIn ?? 0,
         verifyPeer: options.verifyPeer ?? true,
