@@ -41,6 +41,8 @@ export interface OptionFrame {
   readonly text: string;
   /** The id, which no `id=` changes. */
   readonly id: string;
+  /** The id need be no identifier: QMP takes any. */
+  readonly anyId?: boolean;
   /** Come before the text's own, which may change them. */
   readonly before: readonly (readonly [name: string, value: string])[];
   /** Come after them. */
@@ -86,7 +88,7 @@ export function parseQemuOpts(
   const whole = frame?.text ?? text;
   // QEMU takes the id out before it looks at anything else, and the first one.
   const id = frame?.id ?? given.find(([name]) => name === "id")?.[1];
-  if (id !== undefined && !/^[A-Za-z][\w.-]*$/.test(id)) throw badId(whole);
+  if (id !== undefined && !frame?.anyId && !/^[A-Za-z][\w.-]*$/.test(id)) throw badId(whole);
   const values = new Map<string, string | boolean | number>();
   for (const [name, value] of [...frame?.before ?? [], ...given, ...frame?.after ?? []]) {
     if (name === "id") continue;

@@ -12,6 +12,7 @@ const CHARDEV_ERRORS = {
   ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
   HUNG_UP: (f) => `the peer ended the session: ${f.cause}`,
   WEBSOCKET: (f) => `no WebSocket: ${f.cause}`,
+  DEVICE: (f) => f.text ?? `cannot find chardev ${f.value}`,
   BACKEND: (f) => f.text ?? `cannot open ${f.option}: ${f.cause}`,
   LOG: (f) => `Could not create '${f.file}': ${f.cause}`,
   LOG_WRITE: (f) => `cannot write to log ${f.file}: ${f.cause}`,

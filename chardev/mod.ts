@@ -2,6 +2,7 @@
 
 export * from "./backend.ts";
 export * from "./backoff.ts";
+export * from "./board.ts";
 export * from "./describe.ts";
 export * from "./dial.ts";
 export * from "./error.ts";
@@ -12,7 +13,9 @@ export * from "./kinds.ts";
 export * from "./legacy.ts";
 export * from "./local.ts";
 export * from "./log.ts";
+export * from "./monitor_commands.ts";
 export * from "./mux.ts";
+export * from "./mux_monitor.ts";
 export * from "./options.ts";
 export * from "./protocol.ts";
 export * from "./ring_buffer.ts";
@@ -24,6 +27,7 @@ export * from "./session.ts";
 export * from "./socket_end.ts";
 export * from "./splice.ts";
 export * from "./stdio.ts";
+export * from "./swappable.ts";
 export * from "./telnet.ts";
 export * from "./terminal.ts";
 export * from "./typed.ts";

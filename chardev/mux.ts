@@ -25,8 +25,8 @@ export interface MuxHandlers {
   readonly onBreak?: () => void;
   /** `x`: end it all. */
   readonly onQuit?: () => void;
-  /** What gets the keys while it is in front, after `c`: a monitor. */
-  readonly monitor?: MuxMonitor;
+  /** Makes what gets the keys while it is in front, after `c`; it shows what it prints. */
+  readonly monitor?: (print: (text: string) => void) => MuxMonitor;
 }
 
 /** Another front end than the device's own. */
@@ -57,6 +57,7 @@ export function makeMux(
   now: () => number = performance.now.bind(performance),
 ): Mux {
   const { escape = MUX_ESCAPE } = handlers;
+  const monitor = handlers.monitor?.(print);
   let escaped = false;
   let atMonitor = false;
   let stamps = false;
@@ -78,9 +79,9 @@ export function makeMux(
         handlers.onBreak?.();
         break;
       case "c":
-        if (handlers.monitor === undefined) break;
+        if (monitor === undefined) break;
         atMonitor = !atMonitor;
-        if (atMonitor) handlers.monitor.focus();
+        if (atMonitor) monitor.focus();
         break;
       case "t":
         stamps = !stamps;
@@ -103,14 +104,14 @@ export function makeMux(
         const before = atMonitor;
         if (wasEscaped && !press(byte)) {
           if (before && !atMonitor) {
-            handlers.monitor?.type(Uint8Array.from(typed));
+            monitor?.type(Uint8Array.from(typed));
             typed = [];
           }
           continue;
         }
         (atMonitor ? typed : out).push(byte);
       }
-      if (typed.length > 0) handlers.monitor?.type(Uint8Array.from(typed));
+      if (typed.length > 0) monitor?.type(Uint8Array.from(typed));
       return Uint8Array.from(out);
     },
     output(bytes) {

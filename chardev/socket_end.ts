@@ -35,6 +35,8 @@ export interface SocketEndOptions {
   readonly events: SocketEvents;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** A server ends when its client has left and no other waits. */
+  readonly once?: boolean;
   /** What the escape key does where there is one (`mux=on`). */
   readonly keys?: MuxHandlers;
 }
@@ -64,6 +66,7 @@ export async function socketEnd(
   const pauses = backoff(chardev.reconnect);
   let current: ChardevChannel | undefined;
   let server: ChardevServer | undefined;
+  let over = false;
   let started = 0;
   let received = 0;
 
@@ -83,6 +86,7 @@ export async function socketEnd(
   async function connection(): Promise<ChardevChannel | undefined> {
     for (;;) {
       if (current !== undefined) return current;
+      if (over) return undefined;
       if (server !== undefined) return join(await server.accept(signal));
       if (chardev.reconnect === 0) return undefined;
       try {
@@ -116,6 +120,7 @@ export async function socketEnd(
     if (server !== undefined) {
       if (refusal === undefined) events.left(channel.peer);
       else events.refused(channel.peer, refusal);
+      over = options.once === true && refusal === undefined && server.waiting === 0;
     } else if (chardev.reconnect > 0) {
       events.left(channel.peer);
       await again(refusal ?? `${channel.peer} has left`);

@@ -147,6 +147,20 @@ export function sayPty(chardev: Chardev, end: Backend): void {
   say(`char device redirected to ${end.filename.replace("pty:", "")} (label ${chardev.id})`);
 }
 
+/** Standard input and output, as a device of its own. */
+export function localStdio(): Chardev {
+  return {
+    kind: "stdio",
+    id: "stdio0",
+    text: "stdio",
+    signal: false,
+    mux: false,
+    logappend: false,
+    warnings: [],
+    ignored: [],
+  };
+}
+
 /** The escape key of `mux=on`. */
 export function escapeKey(input: Input): number {
   return input.number("echr", 0, 255) ?? 1;

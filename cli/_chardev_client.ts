@@ -5,10 +5,12 @@ import {
   CHARDEV_FLAGS,
   CHARDEV_NOTES,
   escapeKey,
+  localStdio,
   openLocal,
   pauseText,
   readDevices,
 } from "./_chardev.ts";
+import { hasMonitor, joinDevices, MONITOR_FLAGS } from "./_chardev_monitor.ts";
 import { say, sayError } from "./_console.ts";
 import { serveObjects } from "./_objects.ts";
 
@@ -27,12 +29,16 @@ export const chardevClient: Command = {
       "keep what a guest says, through its restarts",
     ],
   ],
-  flags: CHARDEV_FLAGS,
+  flags: [...CHARDEV_FLAGS, ...MONITOR_FLAGS],
   notes: CHARDEV_NOTES,
   async run(input) {
     const devices = await readDevices(input, this.name, false);
     const { chardev, objects } = devices;
     using _ = objects;
+    if (hasMonitor(input, [chardev, devices.backend])) {
+      const second = devices.backend ?? localStdio();
+      return await joinDevices(input, { first: chardev, second, objects });
+    }
     const { describeChannel, ESCAPE_NAME, runClient } = await import("../chardev/mod.ts");
     await using local = await openLocal(input, devices);
     let told = "";

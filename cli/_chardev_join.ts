@@ -1,17 +1,10 @@
 /** `chardev join`. */
 
-import type { Backend, Chardev } from "../chardev/mod.ts";
-import {
-  ESCAPE_FLAG,
-  escapeKey,
-  makeDeviceObjects,
-  sayOptions,
-  sayPty,
-  socketEvents,
-} from "./_chardev.ts";
-import { type Command, type Input, usage } from "./_command.ts";
-import { say } from "./_console.ts";
-import { OBJECT_FLAGS, serveObjects } from "./_objects.ts";
+import type { Chardev } from "../chardev/mod.ts";
+import { ESCAPE_FLAG, makeDeviceObjects, sayOptions } from "./_chardev.ts";
+import { joinDevices, MONITOR_FLAGS } from "./_chardev_monitor.ts";
+import { type Command, usage } from "./_command.ts";
+import { OBJECT_FLAGS } from "./_objects.ts";
 
 /** Connects two devices. */
 export const chardevJoin: Command = {
@@ -29,7 +22,7 @@ export const chardevJoin: Command = {
     ],
     ["chardev join unix:/run/vm1.sock,server=on file:console.log", "keep what a guest says"],
   ],
-  flags: [ESCAPE_FLAG, ...OBJECT_FLAGS],
+  flags: [ESCAPE_FLAG, ...MONITOR_FLAGS, ...OBJECT_FLAGS],
   operands: { name: "ONE OTHER", min: 2, max: 2 },
   notes:
     `Each is a --chardev of QEMU (socket, pty, file, pipe, stdio, null, ringbuf; an id is optional),
@@ -51,22 +44,6 @@ as on a serial line. A break of telnet is passed on where the other side can hav
     }
     for (const device of [one, other]) sayOptions(device);
     using objects = await makeDeviceObjects(input, [one, other]);
-    const { joinEnds, openBackend } = await import("../chardev/mod.ts");
-    return await serveObjects(input, objects, async (signal) => {
-      const open = async (chardev: Chardev): Promise<Backend> => {
-        const events = socketEvents(chardev.id);
-        const end = await openBackend(chardev, { objects, events, keys: keysOf(input) });
-        sayPty(chardev, end);
-        return end;
-      };
-      await using first = await open(one);
-      await using second = await open(other);
-      const { there, back } = await joinEnds(first, second, { signal });
-      say(`joined: ${there} bytes from ${one.id} to ${other.id}, ${back} back`);
-    });
+    return await joinDevices(input, { first: one, second: other, objects });
   },
 };
-
-function keysOf(input: Input): { readonly escape: number } {
-  return { escape: escapeKey(input) };
-}

@@ -5,10 +5,12 @@ import {
   CHARDEV_FLAGS,
   CHARDEV_NOTES,
   escapeKey,
+  localStdio,
   openLocal,
   readDevices,
   sayListening,
 } from "./_chardev.ts";
+import { hasMonitor, joinDevices, MONITOR_FLAGS } from "./_chardev_monitor.ts";
 import { say, sayError } from "./_console.ts";
 import { serveObjects } from "./_objects.ts";
 
@@ -29,6 +31,7 @@ export const chardevServer: Command = {
   ],
   flags: [
     ...CHARDEV_FLAGS,
+    ...MONITOR_FLAGS,
     {
       name: "serve",
       help:
@@ -45,6 +48,15 @@ ${CHARDEV_NOTES}`,
     const devices = await readDevices(input, this.name, true);
     const { chardev, objects } = devices;
     using _ = objects;
+    if (hasMonitor(input, [chardev, devices.backend])) {
+      const second = devices.backend ?? localStdio();
+      return await joinDevices(input, {
+        first: chardev,
+        second,
+        objects,
+        once: !input.on("serve"),
+      });
+    }
     const { describeChannel, ESCAPE_NAME, runServer } = await import("../chardev/mod.ts");
     await using local = await openLocal(input, devices);
     return await serveObjects(input, objects, (signal) =>

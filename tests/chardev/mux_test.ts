@@ -13,7 +13,10 @@ function typed(pieces: readonly string[], escape?: number) {
       ...(escape === undefined ? {} : { escape }),
       onBreak: () => log.breaks++,
       onQuit: () => log.quits++,
-      monitor: { type: (data) => log.monitor += text(data), focus: () => log.focused++ },
+      monitor: () => ({
+        type: (data) => log.monitor += text(data),
+        focus: () => log.focused++,
+      }),
     },
     (shown) => log.printed += shown,
   );

@@ -1,0 +1,171 @@
+/** The argument `backend` of `chardev-add`, as qapi/char.json and qapi/sockets.json have it. */
+
+import {
+  bool,
+  int,
+  isJsonObject,
+  type JsonValue,
+  type Members,
+  oneOf,
+  optional,
+  readMembers,
+  refused,
+  type Shape,
+  text,
+  unsigned,
+  type Values,
+} from "../monitor/mod.ts";
+
+/** Options as they are written on a command line, from the members of a backend. */
+export interface BackendOptions {
+  readonly options: readonly (readonly [name: string, value: string])[];
+  /** The name of a descriptor that the client has passed. */
+  readonly descriptor?: string;
+}
+
+const COMMON = { logfile: optional(text), logappend: optional(bool) } as const;
+
+const INET = {
+  host: text,
+  port: text,
+  numeric: optional(bool),
+  to: optional(unsigned(16)),
+  ipv4: optional(bool),
+  ipv6: optional(bool),
+  "keep-alive": optional(bool),
+  mptcp: optional(bool),
+} as const;
+const UNIX = { path: text, abstract: optional(bool), tight: optional(bool) } as const;
+
+/** An object with a `type` that says what its `data` is. */
+function tagged<T>(
+  words: readonly string[],
+  data: (type: string, value: { readonly [key: string]: JsonValue }, prefix: string) => T,
+): Shape<T> {
+  const type = oneOf(words);
+  return {
+    schema: {
+      kind: "object",
+      members: [
+        { name: "type", type: type.schema, optional: false },
+        { name: "data", type: { kind: "builtin", name: "any", json: "value" }, optional: false },
+      ],
+    },
+    read(value, name) {
+      if (!isJsonObject(value)) {
+        throw refused(`Invalid parameter type for '${name}', expected: object`);
+      }
+      if (value.type === undefined) throw refused(`Parameter '${name}.type' is missing`);
+      const word = type.read(value.type, `${name}.type`);
+      if (value.data === undefined) throw refused(`Parameter '${name}.data' is missing`);
+      if (!isJsonObject(value.data)) {
+        throw refused(`Invalid parameter type for '${name}.data', expected: object`);
+      }
+      const other = Object.keys(value).find((key) => key !== "type" && key !== "data");
+      const read = data(word, value.data, `${name}.data.`);
+      if (other !== undefined) throw refused(`Parameter '${name}.${other}' is unexpected`);
+      return read;
+    },
+  };
+}
+
+type Options = [string, string][];
+
+/** Members as options of the same names. */
+function optionsOf(values: Readonly<Record<string, unknown>>): Options {
+  return Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [
+    name,
+    typeof value === "boolean" ? (value ? "on" : "off") : String(value),
+  ]);
+}
+
+const ADDRESS: Shape<BackendOptions> = tagged(["inet", "unix", "vsock", "fd"], (type, data, at) => {
+  if (type === "fd") {
+    const { str } = readMembers({ str: text }, data, at);
+    return { options: [], descriptor: str };
+  }
+  if (type === "vsock") {
+    readMembers({ cid: text, port: text }, data, at);
+    throw refused("socket family AF_VSOCK unsupported");
+  }
+  if (type === "unix") return { options: optionsOf(readMembers(UNIX, data, at)) };
+  const { numeric: _, "keep-alive": _1, mptcp: _2, ...inet } = readMembers(INET, data, at);
+  return { options: optionsOf(inet) };
+});
+
+const SOCKET = {
+  ...COMMON,
+  addr: ADDRESS,
+  "tls-creds": optional(text),
+  "tls-authz": optional(text),
+  server: optional(bool),
+  wait: optional(bool),
+  nodelay: optional(bool),
+  telnet: optional(bool),
+  tn3270: optional(bool),
+  websocket: optional(bool),
+  reconnect: optional(int),
+  "reconnect-ms": optional(int),
+} as const;
+
+const FILE = { ...COMMON, in: optional(text), out: text, append: optional(bool) } as const;
+const PIPE = { ...COMMON, device: text } as const;
+const STDIO = { ...COMMON, signal: optional(bool) } as const;
+const RINGBUF = { ...COMMON, size: optional(int) } as const;
+
+/** QEMU's order in `query-chardev-backends` is that of a hash; ours is this. */
+export const BACKEND_NAMES = [
+  "socket",
+  "stdio",
+  "pty",
+  "file",
+  "pipe",
+  "null",
+  "ringbuf",
+  "memory",
+];
+const OTHERS = ("serial parallel udp mux msmouse wctablet braille testdev console vc spicevmc " +
+  "spiceport qemu-vdagent dbus").split(" ");
+
+/** The argument. */
+export const BACKEND: Shape<BackendOptions> = tagged(
+  [...BACKEND_NAMES, ...OTHERS],
+  (type, data, at) => {
+    const options = (members: Members) => optionsOf(readMembers(members, data, at));
+    const backend: [string, string] = ["backend", type];
+    switch (type) {
+      case "socket":
+        return socketOptions(readMembers(SOCKET, data, at));
+      case "file": {
+        const { out, in: _, ...rest } = readMembers(FILE, data, at);
+        return { options: [backend, ["path", out], ...optionsOf(rest)] };
+      }
+      case "pipe": {
+        const { device, ...rest } = readMembers(PIPE, data, at);
+        return { options: [backend, ["path", device], ...optionsOf(rest)] };
+      }
+      case "stdio":
+        return { options: [backend, ...options(STDIO)] };
+      case "ringbuf":
+      case "memory":
+        return { options: [backend, ...options(RINGBUF)] };
+      case "pty":
+      case "null":
+        return { options: [backend, ...options(COMMON)] };
+      default:
+        return { options: [backend] };
+    }
+  },
+);
+
+function socketOptions({ addr, server = true, ...rest }: Values<typeof SOCKET>): BackendOptions {
+  return {
+    ...addr,
+    options: [
+      ["backend", "socket"],
+      ...addr.options,
+      ["server", server ? "on" : "off"],
+      ...optionsOf(rest),
+    ],
+  };
+}

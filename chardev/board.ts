@@ -1,0 +1,114 @@
+/** The devices of a program by their ids, added, exchanged and taken away while it runs. */
+
+import { openBackend } from "./backend.ts";
+import { ChardevError } from "./error.ts";
+import type { Chardev } from "./kinds.ts";
+import type { Backend } from "./local.ts";
+import type { MuxHandlers } from "./mux.ts";
+import type { SocketEndOptions } from "./socket_end.ts";
+import { type Swappable, swappable } from "./swappable.ts";
+
+/** How the devices of a program are opened. */
+export interface BoardOptions extends Omit<SocketEndOptions, "events" | "keys"> {
+  /** Hears of what happens to a device. */
+  events(id: string): SocketEndOptions["events"];
+  /** What the escape key of a device does. */
+  keysOf?(chardev: Chardev): MuxHandlers;
+}
+
+/** A device as `query-chardev` shows it. */
+export interface DeviceRow {
+  readonly label: string;
+  readonly filename: string;
+  /** Whether the program uses it, so that it cannot be taken away. */
+  readonly frontendOpen: boolean;
+}
+
+/** The devices. */
+export interface Board extends AsyncDisposable {
+  /**
+   * Opens a device that nothing uses yet.
+   *
+   * @throws {ChardevError} `DEVICE` If there is one of that id.
+   * @throws as {@linkcode openBackend}.
+   */
+  add(chardev: Chardev): Promise<Backend>;
+  /** Opens a device that the program uses; it cannot be taken away, but exchanged. */
+  use(chardev: Chardev): Promise<Swappable>;
+  /**
+   * Puts a device in the place of one, which is closed once the new one is open.
+   *
+   * @throws {ChardevError} `DEVICE` If there is none of that id.
+   */
+  change(chardev: Chardev): Promise<Backend>;
+  /** Closes one that nothing uses. @throws {ChardevError} `DEVICE` If there is none, or it is used. */
+  remove(id: string): Promise<void>;
+  /** Sends a break. @throws {ChardevError} `DEVICE` If there is none. */
+  sendBreak(id: string): Promise<void>;
+  has(id: string): boolean;
+  /** The device of an id, where there is one. */
+  find(id: string): Backend | undefined;
+  rows(): DeviceRow[];
+}
+
+/** Makes a board without devices. */
+export function makeBoard(options: BoardOptions): Board {
+  const devices = new Map<string, { readonly end: Swappable; readonly used: boolean }>();
+  const open = (chardev: Chardev) =>
+    openBackend(chardev, {
+      ...options,
+      events: options.events(chardev.id),
+      keys: options.keysOf?.(chardev) ?? {},
+    });
+
+  async function put(chardev: Chardev, used: boolean): Promise<Swappable> {
+    if (devices.has(chardev.id)) {
+      throw new ChardevError("DEVICE", { text: `Chardev with id '${chardev.id}' already exists` });
+    }
+    const end = swappable(await open(chardev));
+    devices.set(chardev.id, { end, used });
+    return end;
+  }
+
+  function get(id: string, otherwise: string) {
+    const found = devices.get(id);
+    if (found === undefined) {
+      throw new ChardevError("DEVICE", {
+        text: `Chardev '${id}' ${otherwise}`,
+        hint: "`info chardev` and query-chardev list them",
+      });
+    }
+    return found;
+  }
+
+  return {
+    add: (chardev) => put(chardev, false),
+    use: (chardev) => put(chardev, true),
+    async change(chardev) {
+      const { end } = get(chardev.id, "does not exist");
+      await end.swap(await open(chardev));
+      return end;
+    },
+    async remove(id) {
+      const { end, used } = get(id, "not found");
+      if (used) throw new ChardevError("DEVICE", { text: `Chardev '${id}' is busy` });
+      devices.delete(id);
+      await end[Symbol.asyncDispose]();
+    },
+    async sendBreak(id) {
+      await get(id, "not found").end.sendBreak?.();
+    },
+    has: (id) => devices.has(id),
+    find: (id) => devices.get(id)?.end.device,
+    rows: () =>
+      [...devices].map(([label, { end, used }]) => ({
+        label,
+        filename: end.filename,
+        frontendOpen: used,
+      })),
+    async [Symbol.asyncDispose]() {
+      for (const { end } of devices.values()) await end[Symbol.asyncDispose]();
+      devices.clear();
+    },
+  };
+}

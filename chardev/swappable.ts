@@ -1,0 +1,59 @@
+/** A local end whose device is exchanged while it is in use: `chardev-change`. */
+
+import type { Backend } from "./local.ts";
+
+/** An end that stays while its device changes. */
+export interface Swappable extends Backend {
+  /** The device of now. */
+  readonly device: Backend;
+  /** Puts another device in its place, and closes the one before. */
+  swap(next: Backend): Promise<void>;
+}
+
+/** Makes an end of a device, which is the end's from now on. */
+export function swappable(first: Backend): Swappable {
+  let device = first;
+  let changed = new AbortController();
+  const end: Swappable = {
+    get device() {
+      return device;
+    },
+    get filename() {
+      return device.filename;
+    },
+    async read(signal) {
+      for (;;) {
+        const from = device;
+        try {
+          const chunk = await from.read(AbortSignal.any([signal, changed.signal]));
+          if (chunk !== null || from === device) return chunk;
+        } catch (error) {
+          if (signal.aborted || from === device) throw error;
+        }
+      }
+    },
+    async write(bytes) {
+      const to = device;
+      try {
+        await to.write(bytes);
+      } catch (error) {
+        // What was meant for a device that is gone is lost with it.
+        if (to === device) throw error;
+      }
+    },
+    endWrite: async () => await device.endWrite?.(),
+    sendBreak: async () => await device.sendBreak?.(),
+    attach: () => device.attach?.() ?? { raw: false, [Symbol.dispose]() {} },
+    async swap(next) {
+      const before = device;
+      device = next;
+      next.onBreak = () => end.onBreak?.();
+      changed.abort(new DOMException("another device has taken its place", "AbortError"));
+      changed = new AbortController();
+      await before[Symbol.asyncDispose]();
+    },
+    [Symbol.asyncDispose]: () => device[Symbol.asyncDispose](),
+  };
+  first.onBreak = () => end.onBreak?.();
+  return end;
+}

@@ -1,0 +1,220 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { connect } from "../../channel/mod.ts";
+import {
+  type Board,
+  chardevHmp,
+  chardevQmp,
+  joinEnds,
+  makeBoard,
+  makeMux,
+  muxMonitor,
+  parseChardev,
+} from "../../chardev/mod.ts";
+import { ObjectRegistry } from "../../creds/mod.ts";
+import { chooseEngine } from "../../engine/mod.ts";
+import { openQmp, type QmpClient } from "../../migration/qmp_client.ts";
+import { makeEventHub, type Monitor, serveQmp } from "../../monitor/mod.ts";
+import { pair } from "../support/channels.ts";
+import { programTest } from "../support/programs.ts";
+import { startQemu } from "../support/qemu.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+async function openBoard(): Promise<{ board: Board; monitor: Monitor }> {
+  const quiet = {
+    listening() {},
+    connected() {},
+    left() {},
+    refused() {},
+    retrying() {},
+    logFailed() {},
+  };
+  const objects = new ObjectRegistry({ engine: await chooseEngine() });
+  const board = makeBoard({ objects, events: () => quiet });
+  const monitor: Monitor = {
+    qmp: chardevQmp(board),
+    hmp: chardevHmp(board),
+    events: makeEventHub([]),
+    quit() {},
+  };
+  return { board, monitor };
+}
+
+const inet = (more: Record<string, unknown> = {}, address: Record<string, unknown> = {}) => ({
+  type: "socket",
+  data: {
+    addr: { type: "inet", data: { host: "127.0.0.1", port: "0", ...address } },
+    ...more,
+  },
+});
+const NULL = { type: "null", data: {} };
+
+/** Commands in the order in which both are given them. */
+const COMMANDS: readonly (readonly [command: string, args?: Record<string, unknown>])[] = [
+  ["chardev-add"],
+  ["chardev-add", { id: "a" }],
+  ["chardev-add", { id: 1, backend: {} }],
+  ["chardev-add", { id: "a", backend: 1 }],
+  ["chardev-add", { id: "a", backend: {} }],
+  ["chardev-add", { id: "a", backend: { type: "foo" } }],
+  ["chardev-add", { id: "a", backend: { type: "null" } }],
+  ["chardev-add", { id: "a", backend: { type: "null", data: { x: 1 } } }],
+  ["chardev-add", { id: "a", backend: NULL }],
+  ["chardev-add", { id: "a", backend: NULL }],
+  ["chardev-add", { id: "0a", backend: NULL }],
+  ["chardev-add", { id: "b", backend: { type: "socket", data: {} } }],
+  ["chardev-add", { id: "b", backend: { type: "socket", data: { addr: {} } } }],
+  ["chardev-add", { id: "b", backend: { type: "socket", data: { addr: { type: "foo" } } } }],
+  ["chardev-add", { id: "b", backend: { type: "socket", data: { addr: { type: "inet" } } } }],
+  ["chardev-add", { id: "b", backend: inet({}, { port: 1 }) }],
+  ["chardev-add", { id: "b", backend: inet({}, { bogus: 1 }) }],
+  ["chardev-add", { id: "b", backend: inet({ server: false }, { port: "1" }) }],
+  ["chardev-add", { id: "b", backend: inet() }],
+  ["chardev-add", { id: "t", backend: inet({ telnet: true }) }],
+  ["chardev-add", { id: "w", backend: inet({ websocket: true, wait: false }) }],
+  ["chardev-add", { id: "c", backend: inet({ reconnect: 1 }) }],
+  ["chardev-add", { id: "c", backend: inet({ server: false, wait: false }) }],
+  ["chardev-add", { id: "c", backend: inet({ server: false, websocket: true }) }],
+  ["chardev-add", { id: "c", backend: inet({ "tls-creds": "nope" }) }],
+  ["chardev-add", { id: "c", backend: inet({ "tls-authz": "az" }) }],
+  ["chardev-add", {
+    id: "c",
+    backend: { type: "socket", data: { addr: { type: "unix", data: { path: "/nowhere/s" } } } },
+  }],
+  ["chardev-add", {
+    id: "c",
+    backend: { type: "socket", data: { addr: { type: "fd", data: { str: "x" } } } },
+  }],
+  ["chardev-add", { id: "p", backend: { type: "pty", data: {} } }],
+  ["chardev-add", { id: "r", backend: { type: "ringbuf", data: { size: 3 } } }],
+  ["chardev-add", { id: "r", backend: { type: "ringbuf", data: {} } }],
+  ["chardev-add", { id: "f", backend: { type: "file", data: { out: "/nowhere/f" } } }],
+  ["chardev-add", { id: "f", backend: { type: "file", data: {} } }],
+  ["chardev-add", { id: "q", backend: { type: "pipe", data: { device: "/nowhere/p" } } }],
+  ["query-chardev"],
+  ["query-chardev", { a: 1 }],
+  ["ringbuf-write", { device: "r", data: "abc" }],
+  ["ringbuf-write", { device: "r", data: "ZGVm", format: "base64" }],
+  ["ringbuf-read", { device: "r", size: 4 }],
+  ["ringbuf-read", { device: "r", size: 100, format: "base64" }],
+  ["ringbuf-read", { device: "r", size: 0 }],
+  ["ringbuf-read", { device: "zz", size: 3 }],
+  ["ringbuf-read", { device: "a", size: 3 }],
+  ["chardev-change", { id: "zz", backend: NULL }],
+  ["chardev-change", { id: "r", backend: NULL }],
+  ["chardev-send-break", { id: "zz" }],
+  ["chardev-send-break", { id: "a" }],
+  ["chardev-remove"],
+  ["chardev-remove", { id: "zz" }],
+  ["chardev-remove", { id: "b" }],
+  ["query-chardev"],
+];
+
+/** What a command is answered, without what differs each time. */
+async function answer(qmp: QmpClient, command: string, args?: Record<string, unknown>) {
+  const given = await qmp.execute(command, args as Parameters<QmpClient["execute"]>[1])
+    .catch((error: Error) => `error: ${error.message}`);
+  const text = JSON.stringify(given).replaceAll(/\/dev\/pts\/\d+/g, "/dev/pts/N")
+    .replaceAll(/127\.0\.0\.1:\d{4,5}\b/g, "127.0.0.1:PORT");
+  const plain: unknown = JSON.parse(text);
+  if (!Array.isArray(plain)) return plain;
+  return plain.filter(({ label }) => label !== "compat_monitor0")
+    .sort((one, other) => one.label < other.label ? -1 : 1);
+}
+
+programTest(
+  "QMP answers of devices are QEMU's, word for word",
+  ["qemu-system-x86_64"],
+  async () => {
+    await using qemu = await startQemu({ machine: "none" });
+    const { board, monitor } = await openBoard();
+    await using _ = board;
+    const [here, there] = pair();
+    const serving = serveQmp(there, monitor);
+    const ours = await openQmp(here);
+    for (const [command, args] of COMMANDS) {
+      const expected = await answer(qemu.qmp, command, args);
+      assertEquals(
+        await answer(ours, command, args),
+        expected,
+        `${command} ${JSON.stringify(args)}`,
+      );
+    }
+    ours.close();
+    await serving;
+  },
+);
+
+Deno.test("query-chardev names a connection as QEMU does, from both of its ends", async () => {
+  const { board } = await openBoard();
+  await using _ = board;
+  const server = await board.use(
+    parseChardev("socket,id=s,host=127.0.0.1,port=0,server=on,telnet=on"),
+  );
+  const port = /127\.0\.0\.1:(\d+)/.exec(server.filename)![1];
+  assertEquals(server.filename, `disconnected:telnet:127.0.0.1:${port},server=on`);
+  const reading = server.read(new AbortController().signal);
+  const client = await board.use(
+    parseChardev(`socket,id=c,host=127.0.0.1,port=${port},telnet=on`),
+  );
+  await client.write(bytes("x"));
+  assertEquals(await reading, bytes("x"));
+  const own = /^telnet:(127\.0\.0\.1:\d+) <-> /.exec(client.filename)![1];
+  assertEquals(client.filename, `telnet:${own} <-> 127.0.0.1:${port}`);
+  assertEquals(server.filename, `telnet:127.0.0.1:${port},server=on <-> ${own}`);
+});
+
+Deno.test("chardev-change exchanges a device in use, and its bytes go to the new one", async () => {
+  using folder = temporaryDirectory();
+  const path = `${folder.path}/s`;
+  const { board } = await openBoard();
+  await using _ = board;
+  const one = await board.use(parseChardev(`socket,id=a,path=${path},server=on`));
+  const other = await board.use(parseChardev("ringbuf,id=b"));
+  const stop = new AbortController();
+  const joining = joinEnds(one, other, { signal: stop.signal }).catch(() => {});
+  await using client = await connect({ kind: "unix", path });
+  await client.write(bytes("to the ring"));
+  const ring = board.find("b")!;
+  assert("take" in ring && typeof ring.take === "function");
+  let kept = "";
+  while (kept !== "to the ring") {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    kept += new TextDecoder().decode(ring.take(100));
+  }
+  await board.change(parseChardev(`file,id=b,path=${folder.path}/f`));
+  await client.write(bytes("to the file"));
+  while (Deno.readTextFileSync(`${folder.path}/f`) !== "to the file") {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // The socket itself moves, with a client on it.
+  await board.change(parseChardev(`socket,id=a,path=${path}2,server=on`));
+  assertEquals(await client.read(new Uint8Array(1)), null);
+  await using next = await connect({ kind: "unix", path: `${path}2` });
+  await next.write(bytes(", and more"));
+  while (Deno.readTextFileSync(`${folder.path}/f`) !== "to the file, and more") {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  stop.abort(new Error("enough"));
+  await joining;
+});
+
+Deno.test("the escape key brings a monitor to the front that knows the devices", async () => {
+  const { board, monitor } = await openBoard();
+  await using _ = board;
+  await board.use(parseChardev("ringbuf,id=b"));
+  let shown = "";
+  const mux = makeMux({ monitor: (print) => muxMonitor(monitor, print) }, (text) => shown += text);
+  const until = async (text: string) => {
+    while (!shown.includes(text)) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  assertEquals(mux.input(bytes("for the guest\x01c")), bytes("for the guest"));
+  await until("(qemu) ");
+  mux.input(bytes("info chardev\r"));
+  await until("b: filename=ringbuf");
+  assertEquals(mux.input(bytes("\x01cback")), bytes("back"));
+  mux.input(bytes("\x01cchardev-remove b\r"));
+  await until("Chardev 'b' is busy");
+  assertStringIncludes(shown, "Error: Chardev 'b' is busy");
+});
