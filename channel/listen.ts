@@ -2,6 +2,7 @@
 
 import { unlessAborted } from "../base/mod.ts";
 import { parseIpAddress } from "../creds/mod.ts";
+import { EADDRINUSE, ENOENT, SystemError } from "../os/mod.ts";
 import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
 import {
   type Address,
@@ -253,9 +254,10 @@ function tcpError(address: TcpAddress, error: unknown): unknown {
 export function unixError(path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable) return error;
   const cause = kernelReason(error);
-  const hint = error instanceof Deno.errors.AddrInUse
+  const errno = error instanceof SystemError ? error.errno : undefined;
+  const hint = error instanceof Deno.errors.AddrInUse || errno === EADDRINUSE
     ? `\`ss -lxp src ${path}\` shows who listens there; a file that is no socket is left alone`
-    : error instanceof Deno.errors.NotFound
+    : error instanceof Deno.errors.NotFound || errno === ENOENT
     ? `create its folder first: mkdir -p ${path.replace(/\/[^/]*$/, "") || "/"}`
     : undefined;
   return new ChannelError("LISTEN_FAILED", {

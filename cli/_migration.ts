@@ -3,19 +3,14 @@
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { MigrationCapabilities, MigrationParameters } from "../migration/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
+import { isMonitored, MONITOR_FLAGS } from "./_migration_monitor.ts";
 import { makeObjects, OBJECT_FLAGS } from "./_objects.ts";
 
 /** Flags of both programs. */
 export const MIGRATION_FLAGS: readonly Flag[] = [
   ...OBJECT_FLAGS,
   { name: "tls-creds", value: "ID", help: "the credentials object; plain TCP without it" },
-  {
-    name: "monitor",
-    value: "stdio",
-    choices: ["stdio"],
-    help: "take QEMU's monitor commands on standard input",
-  },
-  { name: "qmp", value: "ADDRESS", help: "not supported yet: --monitor stdio takes commands" },
+  ...MONITOR_FLAGS,
   {
     name: "capability",
     value: "NAME=on|off",
@@ -35,19 +30,6 @@ export const MIGRATION_FLAGS: readonly Flag[] = [
     help: "longest silence of the peer within a migration",
   },
 ];
-
-/**
- * Refuses what is part of the interface and does nothing yet, before anything is made.
- *
- * @throws {BaseError} `USAGE` for `--qmp`.
- */
-export function refuseQmp(input: Input): void {
-  if (input.get("qmp") === undefined) return;
-  throw usage("--qmp is not supported yet", [
-    "--monitor stdio takes QEMU's monitor commands: migrate_set_parameter, info migrate, quit",
-    "or give all of it as flags: --tls-creds ID, --tls-hostname NAME, --tls-authz ID",
-  ]);
-}
 
 /** The most that `--idle-timeout` takes, in seconds. */
 const MAX_IDLE = 86_400;
@@ -100,7 +82,7 @@ function splitSetting(flag: string, text: string, example: string): [string, str
  * @throws {BaseError} `USAGE` if nothing uses the credentials.
  */
 export async function makeMigrationObjects(input: Input): Promise<ObjectRegistry> {
-  const isNamed = input.get("tls-creds") !== undefined || input.get("monitor") !== undefined;
+  const isNamed = input.get("tls-creds") !== undefined || isMonitored(input);
   return await makeObjects(input, isNamed ? undefined : (id) => `add --tls-creds ${id}`);
 }
 

@@ -1,28 +1,34 @@
 /** `migration source`. */
 
-import type { Transport } from "../channel/mod.ts";
-import type { ObjectRegistry } from "../creds/mod.ts";
-import type { MigrationParameters, MigrationState, StreamSource } from "../migration/mod.ts";
+import type { SourceControls, SourceEvent, StreamSource } from "../migration/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { typed } from "./_help.ts";
 import { say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
   makeMigrationObjects,
-  messageOf,
   MIGRATION_FLAGS,
   type MigrationRoom,
+  readCapabilities,
   readParameters,
-  refuseQmp,
 } from "./_migration.ts";
+import {
+  isMonitored,
+  type MonitorPlan,
+  planMonitors,
+  serveMonitors,
+} from "./_migration_monitor.ts";
 import { serveObjects } from "./_objects.ts";
 
 const NOTES =
   `--in sends what a target kept; it is verified first. --guest-ram sends a built-in guest,
 which only our own target takes. --tls-hostname is what the target's certificate must name; without
-it, it is the host of the URI, and a URI without a host cannot do without it.
-Monitor: migrate_set_parameter tls-creds ID, migrate [-d] URI, migrate_cancel, info migrate, info
-status, help, quit; at the end of its input it waits for the migration that is under way.`;
+it, it is the host of the URI, and a URI without a host cannot do without it. URIs are tcp:HOST:PORT,
+unix:PATH, exec:COMMAND, fd:NUMBER (inherited), and file:PATH[,offset=BYTES].
+--monitor and --qmp take the commands of QEMU 7.2: migrate, migrate_cancel, migrate_set_parameter,
+info migrate, object_add, …, quit; \`help\` lists them. At the end of its input it waits for the
+migration that is under way; with a socket it goes on until quit, or, where --migrate is given,
+until its clients have left.`;
 
 /** What a destination that does not answer leaves open: its kernel may hold what it never reads. */
 const UNACKNOWLEDGED =
@@ -32,7 +38,7 @@ const UNACKNOWLEDGED =
 export const migrationSource: Command = {
   name: "migration source",
   summary: "send a kept migration, or a built-in guest, to a QEMU that waits with -incoming",
-  usage: "--migrate tcp:H:P|unix:PATH|exec:CMD --in FILE|--guest-ram SIZE",
+  usage: "--migrate tcp:H:P|unix:PATH|exec:CMD|fd:N|file:PATH --in FILE|--guest-ram SIZE",
   examples: [
     [
       "migration source --object tls-creds-x509,id=tls0,dir=pki/hosts/vm1,endpoint=client --tls-creds tls0 --migrate tcp:vm2.example:4444 --in guest.mig",
@@ -53,9 +59,8 @@ export const migrationSource: Command = {
   exitOne: "the destination refused, or the migration broke",
   notes: NOTES,
   async run(input) {
-    refuseQmp(input);
     const uri = input.get("migrate");
-    const monitored = input.get("monitor") !== undefined;
+    const monitored = isMonitored(input);
     if (uri === undefined && !monitored) {
       throw usage("missing --migrate", `see: ${typed(this.name)} --help`);
     }
@@ -64,30 +69,42 @@ export const migrationSource: Command = {
     const open = sourceOpener(input);
     const room = await import("../migration/mod.ts");
     const parameters = readParameters(input, room);
+    const capabilities = readCapabilities(input, room);
+    const plan = await planMonitors(input);
     using objects = await makeMigrationObjects(input);
     // A monitor may still set what is missing.
     if (!monitored) room.sourceCredentials(parameters, objects);
     return await serveObjects(input, objects, async (signal) => {
-      const { source, close } = await open(room, signal);
+      const { close, ...opened } = await open(room, signal);
       using _ = close;
-      const program = { input, room, objects, parameters, source, state: room.initialState() };
-      if (address !== undefined) await migrate(program, address, signal);
-      if (monitored) await monitor(program, signal);
+      const stop = new AbortController();
+      const controls = room.controlSource({
+        ...opened,
+        objects,
+        parameters,
+        capabilities,
+        idleTimeout: idleTimeout(input),
+        signal: AbortSignal.any([signal, stop.signal]),
+        onEvent: (event) => tell(room, opened.source, event, monitored),
+      });
+      using _progress = showProgress("sent", () => controls.state.bytes, opened.source.length);
+      try {
+        const migrate = address === undefined ? undefined : () => controls.migrate(address);
+        if (!monitored) return await migrate!();
+        return await runMonitored(controls, plan, migrate, stop.signal, signal);
+      } finally {
+        stop.abort();
+      }
     });
   },
 };
 
-interface Program {
-  readonly input: Input;
-  readonly room: MigrationRoom;
-  readonly objects: ObjectRegistry;
-  readonly parameters: MigrationParameters;
-  readonly source: StreamSource;
-  readonly state: MigrationState;
-}
-
 interface OpenedSource {
   readonly source: StreamSource;
+  /** Bytes of the guest's memory. */
+  readonly memory: number;
+  /** Whether the guest runs, or was recorded. */
+  readonly running: boolean;
   readonly close: Disposable;
 }
 
@@ -107,6 +124,8 @@ function sourceOpener(input: Input): SourceOpener {
     return (room) =>
       Promise.resolve({
         source: room.builtInGuest(room.parseGuestRam(size!)),
+        memory: room.parseGuestRam(size!),
+        running: true,
         close: { [Symbol.dispose]: () => {} },
       });
   }
@@ -120,80 +139,75 @@ function sourceOpener(input: Input): SourceOpener {
       },
     });
     say(`${file}: ${source.length} bytes, ${room.describeContent(source.summary)}`);
-    return { source, close: source };
+    const memory = source.summary.blocks.reduce((sum, block) => sum + block.usedLength, 0);
+    return { source, memory, running: false, close: source };
   };
 }
 
-/** Migrates once, and tells how it went. */
-async function migrate(program: Program, address: Transport, signal: AbortSignal): Promise<void> {
-  const { input, room, objects, parameters, source, state } = program;
-  room.beginState(state);
-  state.status = "setup";
-  using progress = showProgress("sent", () => state.bytes, source.length);
-  let tlsLine = "";
-  try {
-    const sending = await room.runSource({
-      address,
-      objects,
-      parameters,
-      source,
-      signal,
-      idleTimeout: idleTimeout(input),
-      onConnected: (peer, tls) => {
-        state.status = "active";
-        tlsLine = room.describeTls(tls);
-        say(`${peer}: sending, ${tlsLine}`);
-      },
-      onProgress: (bytes) => {
-        state.bytes = bytes;
-      },
-    });
-    progress.clear();
-    room.endState(state, "completed");
-    const acknowledged = {
-      shut: "acknowledged by the destination",
-      closed: UNACKNOWLEDGED,
-      unknown: UNACKNOWLEDGED,
-    }[sending.acknowledged];
-    const speed = room.describeSpeed(sending.bytes, sending.elapsed);
-    say(
-      `completed: ${speed}, ${source.machine ?? "machine type unknown"}, ${tlsLine}, ` +
-        acknowledged,
-    );
-  } catch (error) {
-    progress.clear();
-    room.endState(state, signal.aborted ? "cancelled" : "failed", messageOf(error));
-    throw error;
+/** Tells of what happens; a failure that ends the program is told by whoever ends it. */
+function tell(
+  room: MigrationRoom,
+  source: StreamSource,
+  event: SourceEvent,
+  monitored: boolean,
+): void {
+  switch (event.kind) {
+    case "connected":
+      return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
+    case "failed":
+      return monitored ? sayError("migrate", event.error) : undefined;
+    case "completed": {
+      const { bytes, elapsed, acknowledged } = event.sending;
+      const answer = acknowledged === "shut" ? "acknowledged by the destination" : UNACKNOWLEDGED;
+      say(
+        `completed: ${room.describeSpeed(bytes, elapsed)}, ` +
+          `${source.machine ?? "machine type unknown"}, ${room.describeTls(event.tls)}, ${answer}`,
+      );
+    }
   }
 }
 
-/** Runs the monitor on standard input, and then waits for what it started. */
-async function monitor(program: Program, signal: AbortSignal): Promise<void> {
-  const { room, state, parameters } = program;
-  const { VERSION } = await import("../base/mod.ts");
-  let running: Promise<void> = Promise.resolve();
-  let abort = new AbortController();
-  const why = await room.runMonitor({
-    commands: room.sourceCommands({
-      state,
-      parameters,
-      migrate: (address, detached) => {
-        abort = new AbortController();
-        running = migrate(program, address, AbortSignal.any([signal, abort.signal]));
-        running.catch((error) => detached && sayError("migrate", error));
-        return running;
-      },
-      cancel: () => abort.abort(new room.MigrationError("ABORTED", { cause: "migrate_cancel" })),
-    }),
-    input: Deno.stdin.readable,
-    output: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
-    version: VERSION,
-    signal,
-  });
-  signal.throwIfAborted();
-  if (why === "quit" && (state.status === "setup" || state.status === "active")) {
-    abort.abort(new room.MigrationError("ABORTED", { cause: "quit" }));
-    return void await running.catch(() => {});
+/** Does what the monitors say until nobody can say any more; gives the exit code. */
+async function runMonitored(
+  controls: SourceControls,
+  plan: MonitorPlan,
+  migrate: (() => Promise<void>) | undefined,
+  stop: AbortSignal,
+  signal: AbortSignal,
+): Promise<number> {
+  let last: Promise<number> = Promise.resolve(0);
+  const tracked: SourceControls = {
+    ...controls,
+    migrate(address) {
+      const ended = controls.migrate(address);
+      last = ended.then(() => 0, () => 1);
+      return ended;
+    },
+  };
+  const monitors = await serveMonitors(plan, tracked, AbortSignal.any([signal, stop]));
+  const isStdio = plan.hmp?.kind === "stdio" || plan.qmp?.kind === "stdio";
+  const own = migrate === undefined
+    ? new Promise<never>(() => {})
+    : migrate().then(() => 0, () => 1).then(async (code) => {
+      if (isStdio) return await new Promise<never>(() => {});
+      await monitors.idle();
+      return code;
+    });
+  const aborted = new Promise<never>((_, reject) =>
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+  );
+  const why = await Promise.race([
+    own,
+    aborted,
+    monitors.quit.then(() => "quit" as const),
+    monitors.eof.then(() => "eof" as const),
+  ]);
+  if (typeof why === "number") return why;
+  const { status } = controls.state;
+  if (why === "quit" && ["setup", "active", "pre-switchover", "cancelling"].includes(status)) {
+    controls.cancel();
+    await last;
+    return 0;
   }
-  await running;
+  return await last;
 }

@@ -53,12 +53,12 @@ export async function makeObjects(
 
 /**
  * Runs a program that uses objects until it ends or a signal stops it; with `--reload` their files
- * are read again when they change and on SIGHUP. Gives the exit code.
+ * are read again when they change and on SIGHUP. Gives the exit code, the work's own if it has one.
  */
 export async function serveObjects(
   input: Input,
   objects: ObjectRegistry,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<number | void>,
 ): Promise<number> {
   if (!input.on("reload")) return await untilSignal(work);
   const reload = reloadObjects(objects);
@@ -70,7 +70,7 @@ export async function serveObjects(
     const watching = watchDirectories(objects.directories(), changed, end.signal);
     try {
       // Whoever cannot watch is told so at once, and not left with old credentials.
-      await Promise.race([work(signal), watching.then(() => new Promise<never>(() => {}))]);
+      return await Promise.race([work(signal), watching.then(() => new Promise<never>(() => {}))]);
     } finally {
       end.abort();
       await watching.catch(() => {});

@@ -4,21 +4,26 @@
  */
 
 export * from "./capabilities.ts";
+export * from "./control.ts";
+export * from "./control_hmp.ts";
+export * from "./control_qmp.ts";
 export * from "./describe.ts";
 export * from "./error.ts";
 export * from "./guest.ts";
 export * from "./guest_memory.ts";
-export * from "./monitor.ts";
-export * from "./monitor_commands.ts";
 export * from "./multifd_packet.ts";
 export * from "./page_sink.ts";
+export * from "./parameter_table.ts";
 export * from "./parameters.ts";
 export * from "./qmp_client.ts";
+export * from "./query_migrate.ts";
 export * from "./receive.ts";
 export * from "./receive_pages.ts";
+export * from "./run_state.ts";
 export * from "./security.ts";
 export * from "./send.ts";
 export * from "./sink.ts";
+export * from "./source_control.ts";
 export * from "./source_service.ts";
 export * from "./state.ts";
 export * from "./stream_command.ts";
@@ -27,4 +32,6 @@ export * from "./stream_ram.ts";
 export * from "./stream_reader.ts";
 export * from "./stream_summary.ts";
 export * from "./stream_writer.ts";
+export * from "./target_control.ts";
 export * from "./target_service.ts";
+export * from "./transport.ts";

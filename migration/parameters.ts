@@ -42,13 +42,17 @@ export function defaultParameters(): MigrationParameters {
  * @throws {MigrationError} `PARAMETER` in QEMU's words if there is no such parameter, or it does
  * not take the value.
  */
-export function setParameter(parameters: MigrationParameters, name: string, value: string): void {
-  setParameters(parameters, { [parameterName(name)]: parseParameter(parameterName(name), value) });
+export function setParameter(
+  parameters: MigrationParameters,
+  name: string,
+  value: string,
+): void {
+  const known = parameterName(name);
+  setParameters(parameters, { [known]: parseParameter(known, value) });
 }
 
 /**
  * Sets parameters together: all of them, or with an error none.
- *
  * @throws {MigrationError} `PARAMETER` in QEMU's words if one does not take its value.
  */
 export function setParameters(
@@ -167,7 +171,11 @@ function checkParameter(name: ParameterName, all: MigrationParameters): void {
   const isPower = name !== "xbzrle-cache-size" || Number.isInteger(Math.log2(number));
   const least = name === "max-cpu-throttle" ? all["cpu-throttle-initial"] : spec.least;
   if (number >= least && number <= spec.most && isPower) return;
-  throw refusedParameter(name, `Parameter '${name.replaceAll("-", "_")}' expects ${spec.range}`);
+  throw refusedParameter(
+    name,
+    `Parameter '${name.replaceAll("-", "_")}' expects ${spec.range}`,
+    `it is ${spec.default}${spec.unit ?? ""} where nobody sets it`,
+  );
 }
 
 function refusedParameter(option: string, text: string, hint?: string): MigrationError {

@@ -167,12 +167,14 @@ class Target {
     try {
       const { channel, ...tls } = await this.#secure(raw);
       waiting.verified = tls.tls?.verified ?? false;
-      const begin = () => {
+      const begin = <S>(open: () => S): S => {
         if (waiting.dropped !== undefined) throw waiting.dropped;
         if (this.#active) throw busy(peer);
         this.#waiting.leave(waiting);
         this.#active = began = true;
+        const sink = open();
         emit({ kind: "active", peer, ...tls });
+        return sink;
       };
       const received = await this.#receive(channel, tls.tls, waiting, begin);
       // A channel of multifd: its migration is another connection's.
@@ -194,17 +196,14 @@ class Target {
     channel: ByteChannel,
     tls: TlsChannel | undefined,
     waiting: Waiting,
-    begin: () => void,
+    begin: <S>(open: () => S) => S,
   ): Promise<Received | undefined> {
     const { file, guestRam } = this.options;
     const options = { ...this.options, signal: this.#stop.signal };
     if (this.#gathering === undefined && guestRam === undefined) {
       const reception = await receiveStream(channel, {
         ...options,
-        begin: () => {
-          begin();
-          return file === undefined ? discardingSink() : fileSink(file);
-        },
+        begin: () => begin(() => file === undefined ? discardingSink() : fileSink(file)),
       });
       return { reception };
     }
@@ -234,8 +233,7 @@ class Target {
       compression: this.#compression,
       begin: () => {
         try {
-          begin();
-          return guest ?? this.#pageSink();
+          return begin(() => guest ?? this.#pageSink());
         } catch (error) {
           for (const one of channels) one.close();
           throw error;

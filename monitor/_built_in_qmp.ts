@@ -28,7 +28,10 @@ export function builtInQmp(monitor: Monitor): readonly QmpCommand[] {
       name: "human-monitor-command",
       members: { "command-line": text, "cpu-index": optional(int) },
       run: async (args, session) => {
-        const output = await executeLine(monitor, args["command-line"], session);
+        const output = await executeLine(monitor, args["command-line"], {
+          ...session,
+          mayWait: false,
+        });
         return output.replaceAll("\n", "\r\n");
       },
     }),

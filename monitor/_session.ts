@@ -25,6 +25,7 @@ export function makeSession(
   const descriptors = namedDescriptors();
   return {
     signal: gone.signal,
+    mayWait: true,
     descriptors,
     takeDescriptor: () => channel.takeDescriptor?.(),
     [Symbol.asyncDispose]() {

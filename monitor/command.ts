@@ -9,6 +9,8 @@ import type { SchemaType } from "./schema.ts";
 export interface MonitorSession {
   /** Aborts when whoever sent it is gone. */
   readonly signal: AbortSignal;
+  /** Whether a command may take its time; one that QMP has passed on to the human monitor may not. */
+  readonly mayWait: boolean;
   /** The descriptors that `getfd` has named here. */
   readonly descriptors: NamedDescriptors;
   /** Takes the descriptor that came with the command (SCM_RIGHTS); the caller closes it. */

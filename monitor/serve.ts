@@ -36,6 +36,8 @@ export interface ServedMonitor {
    * dialled has ended, `stopped` by the signal. Clients of a listener come and go.
    */
   readonly ended: Promise<"eof" | "stopped">;
+  /** Settles when no client is connected to a socket, at once if none is. */
+  idle(): Promise<void>;
 }
 
 /**
@@ -45,7 +47,8 @@ export interface ServedMonitor {
 export function serveMonitor(where: MonitorAddress, options: ServeOptions): ServedMonitor {
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
-  const ended = serve(where, options, ready.resolve).then((end) => {
+  const room = makeRoom();
+  const ended = serve(where, options, ready.resolve, room).then((end) => {
     ready.resolve();
     return end;
   }, (error) => {
@@ -54,13 +57,32 @@ export function serveMonitor(where: MonitorAddress, options: ServeOptions): Serv
     throw error;
   });
   ended.catch(() => {});
-  return { ready: ready.promise, ended };
+  return { ready: ready.promise, ended, idle: room.idle };
+}
+
+/** Who is there. */
+interface Room {
+  idle(): Promise<void>;
+  /** Notes a client as long as it is there. */
+  hold<T>(visit: Promise<T>): Promise<T>;
+}
+
+function makeRoom(): Room {
+  let visit: Promise<unknown> = Promise.resolve();
+  return {
+    idle: () => visit.then(() => {}, () => {}),
+    hold(next) {
+      visit = next;
+      return next;
+    },
+  };
 }
 
 async function serve(
   where: MonitorAddress,
   options: ServeOptions,
   ready: () => void,
+  room: Room,
 ): Promise<"eof" | "stopped"> {
   const { signal } = options;
   if (where.kind === "stdio") {
@@ -72,7 +94,7 @@ async function serve(
   if (!where.server) {
     const channel = await connect(where.address, { signal });
     ready();
-    await talk(channel, options, true);
+    await room.hold(talk(channel, options, true));
     return signal.aborted ? "stopped" : "eof";
   }
   await using listener = await openListener(where.address, signal);
@@ -82,7 +104,7 @@ async function serve(
     const channel = await listener.accept();
     if (channel === undefined) return "stopped";
     ready();
-    await talk(channel, options, true);
+    await room.hold(talk(channel, options, true));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the kernel said of the last call, in words. */
 
 /** `errno.h`, Linux: those that callers act on. */
+export const ENOENT = 2;
 export const EINTR = 4;
 export const EAGAIN = 11;
 export const EADDRINUSE = 98;

@@ -29,12 +29,27 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["target", "--incoming", "defer"], 2, /--incoming defer waits for a monitor command/],
   [["target", "--incoming", "bogus:1"], 2, /unknown migration protocol: bogus:1/],
   [["target", "--incoming", "tcp:127.0.0.1:99999"], 2, /99999/],
-  [["target", "--incoming", "tcp:127.0.0.1:0", "--qmp", "unix:/x"], 2, /^error: --qmp is not supp/],
-  [["source", "--qmp", "unix:/x,server=on"], 2, /^error: --qmp is not supported yet$/],
+  [["target", "--incoming", "defer", "--qmp", "pty"], 2, /^error: 'pty' is no address of it/],
+  [["source", "--qmp", "unix:/x,wait=off", "--guest-ram", "1M"], 2, /incompatible with .* client/],
+  [
+    ["target", "--incoming", "defer", "--qmp", "stdio", "--monitor", "stdio"],
+    2,
+    /--monitor and --qmp cannot both have standard input/,
+  ],
+  [["target", "--incoming", "defer", "--qmp", "unix:/no/such/s,server=on"], 1, /No such file/],
   [["target", "--incoming", "exec:"], 2, /'exec:': it names no command/],
-  [["target", "--incoming", "fd:3"], 2, /'fd:3': fd: is not supported/],
+  [["target", "--incoming", "fd:999"], 1, /cannot use fd:999: Bad file descriptor/],
+  [["target", "--incoming", "fd:name"], 1, /File descriptor named 'name' has not been found/],
+  [["target", "--incoming", "file:/no/such/file"], 1, /cannot open file:.*: No such file/],
+  [["target", "--incoming", "file:/x,offset=y"], 2, /file URI has bad offset y/],
+  [
+    ["target", "--incoming", "tcp:127.0.0.1:0", "--parameter", "multifd-channels=0"],
+    2,
+    /1 and 255/,
+  ],
+  [["target", "--incoming", "tcp:127.0.0.1:0", "--capability", "xbzrle=on"], 2, /not supported/],
   [["source", "--migrate", "exec: ", "--guest-ram", "1M"], 2, /it names no command/],
-  [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /does not take 'vc'/],
+  [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /'vc' is no address of it/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--idle-timeout", "0"], 2, /whole number/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--tls-creds", "x"], 1, /id 'x'/],
   [
@@ -86,7 +101,7 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     2,
     /tls-hostname is verified over TLS only, and without tls-creds the guest goes in plain/,
   ],
-  [["source", "--migrate", "fd:3", "--guest-ram", "1M"], 2, /fd: is not supported/],
+  [["source", "--migrate", "fd:999", "--guest-ram", "1M"], 1, /cannot use fd:999: Bad file/],
   [["inspect"], 2, /missing FILE/],
   [["inspect", "/no/file"], 1, /cannot read \/no\/file/],
   [["inspect", "/etc/passwd"], 1, /\/etc\/passwd is no stream .*Not a migration stream/],
@@ -205,27 +220,31 @@ Deno.test("migration target and source take QEMU's monitor commands", async () =
     `${temp.path}/guest`,
   ]);
   await target.type("info migrate");
-  await target.says(/\(qemu\) Migration status: none\n\(qemu\) $/);
+  await target.says(/\(qemu\) globals:\n(.*: \w+\n)+\(qemu\) $/);
   await target.type("migrate_incoming tcp:192.0.2.1:0");
   await target.says(/Error: /);
   await target.type(`migrate_incoming ${socket}`);
   await target.says(/listening on unix:/);
   await target.type("info migrate");
-  await target.says(/Migration status: setup\nsocket address: \[\n\tunix:/);
+  await target.says(/clear-bitmap-shift: 18\nsocket address: \[\n\tunix:/);
 
   await using source = startProgram("source", ["--monitor", "stdio", "--guest-ram", "8M"]);
   await source.type("migrate_set_parameter tls-hostname vm2");
   await source.type(`migrate ${socket}`);
-  await source.says(/Error: tls-hostname is verified over TLS only, .*\nhint: .*tls-creds ID/);
+  await source.says(
+    /^error: migrate: tls-hostname is verified over TLS only, .*\nhint: .*tls-creds ID/m,
+  );
   await source.type('migrate_set_parameter tls-hostname ""');
   await source.type("migrate tcp:127.0.0.1:1");
-  await source.says(/Error: Failed to connect to '127\.0\.0\.1:1': Connection refused/);
+  await source.says(/^error: migrate: Failed to connect to '127\.0\.0\.1:1': Connection refused/m);
   await source.type("info migrate");
   await source.says(/Migration status: failed \(Failed to connect/);
   await source.type(`migrate -d ${socket}`);
   await source.says(/completed: /);
   await source.type("info migrate");
-  await source.says(/Migration status: completed\ntotal time: \d+ ms\ntransferred ram: \d+ kbytes/);
+  await source.says(
+    /Migration status: completed\ntotal time: \d+ ms\ndowntime: \d+ ms\nsetup: \d+ ms\ntransferred ram: \d+ kbytes/,
+  );
   await source.type("quit");
   assertEquals(await source.exit, 0, source.stderr());
   assertEquals(await target.exit, 0, target.stderr());

@@ -8,6 +8,7 @@ import { sampleMonitor } from "./talk.ts";
 
 const SESSION: MonitorSession = {
   signal: new AbortController().signal,
+  mayWait: true,
   descriptors: { set: () => {}, take: () => undefined, [Symbol.dispose]: () => {} },
   takeDescriptor: () => undefined,
 };

@@ -1,0 +1,119 @@
+/** A source that a monitor drives, and that tells what happens to it. */
+
+import type { TlsChannel, Transport } from "../channel/mod.ts";
+import type { ObjectRegistry } from "../creds/mod.ts";
+import { makeEventHub } from "../monitor/mod.ts";
+import type { MigrationCapabilities } from "./capabilities.ts";
+import { MIGRATION_EVENTS, type SourceControls, tellEvents } from "./control.ts";
+import { MigrationError } from "./error.ts";
+import type { MigrationParameters } from "./parameters.ts";
+import { makeRunState, type RunState } from "./run_state.ts";
+import type { Sending } from "./send.ts";
+import { runSource } from "./source_service.ts";
+import {
+  beginState,
+  countPass,
+  endState,
+  initialRam,
+  initialState,
+  isUnderWay,
+  type MigrationState,
+  setStatus,
+} from "./state.ts";
+import type { StreamSource } from "./stream_file.ts";
+
+/** What happens at a source. */
+export type SourceEvent =
+  | { readonly kind: "connected"; readonly peer: string; readonly tls: TlsChannel | undefined }
+  | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
+  | { readonly kind: "failed"; readonly address: Transport; readonly error: unknown };
+
+/** What a source is made of. */
+export interface SourceSetup {
+  readonly objects: ObjectRegistry;
+  readonly parameters: MigrationParameters;
+  readonly capabilities: MigrationCapabilities;
+  readonly source: StreamSource;
+  /** Bytes of memory of the guest. */
+  readonly memory: number;
+  /** Whether the guest runs until it has gone, or was recorded. */
+  readonly running: boolean;
+  /** Longest silence of the peer in ms. */
+  readonly idleTimeout: number;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: SourceEvent) => void;
+}
+
+/** Makes a source that nothing has been done with yet. */
+export function controlSource(setup: SourceSetup): SourceControls {
+  const events = makeEventHub(MIGRATION_EVENTS);
+  const state = initialState();
+  const { parameters, capabilities, objects } = setup;
+  tellEvents({ state, capabilities, events });
+  const run = makeRunState(setup.running ? "running" : "paused", events);
+  let abort = new AbortController();
+  return {
+    side: "source",
+    state,
+    parameters,
+    capabilities,
+    objects,
+    events,
+    run,
+    migrate(address) {
+      abort = new AbortController();
+      const signal = AbortSignal.any([setup.signal, abort.signal]);
+      return migrateOnce({ ...setup, signal }, state, run, address);
+    },
+    cancel() {
+      if (isUnderWay(state)) {
+        abort.abort(new MigrationError("ABORTED", { cause: "migrate_cancel" }));
+      }
+    },
+    // A stream that is recorded, or made as it goes, has its switch in it.
+    switchOver: () => {},
+  };
+}
+
+async function migrateOnce(
+  setup: SourceSetup,
+  state: MigrationState,
+  run: RunState,
+  address: Transport,
+): Promise<void> {
+  const { source, signal, memory } = setup;
+  const before = run.status;
+  let tls: TlsChannel | undefined;
+  beginState(state, "setup");
+  try {
+    const sending = await runSource({
+      ...setup,
+      address,
+      onConnected: (peer, secured) => {
+        tls = secured;
+        state.ram = initialRam(memory);
+        state.setupTime = performance.now() - state.started!;
+        setStatus(state, "active");
+        countPass(state);
+        setup.onEvent({ kind: "connected", peer, tls });
+      },
+      onProgress: (bytes) => {
+        state.bytes = bytes;
+        // How far the stream is says how much of the memory is gone, as near as one can tell.
+        state.ram!.remaining = Math.round(memory * (1 - bytes / (source.length ?? Infinity)));
+      },
+    });
+    state.ram!.remaining = 0;
+    run.set("finish-migrate");
+    run.set("postmigrate");
+    endState(state, "completed");
+    setup.onEvent({ kind: "completed", sending, tls });
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    endState(state, signal.aborted ? "cancelled" : "failed", text);
+    // The guest goes on where it was: nothing of it is lost.
+    run.set(before);
+    setup.onEvent({ kind: "failed", address, error });
+    throw error;
+  }
+}
