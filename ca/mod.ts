@@ -13,6 +13,8 @@ export * from "./fleet.ts";
 export { strayFiles } from "./held.ts";
 export { type HostKeys, type HostKeysOptions, makeHostKeys } from "./host_keys.ts";
 export * from "./host_name.ts";
+export { importAuthority, type ImportedHost, type ImportOptions } from "./import.ts";
+export type { ImportResult } from "./import.ts";
 export { CA_NAME, initAuthority, type InitOptions, type InitResult } from "./init.ts";
 export * from "./install.ts";
 export * from "./issue.ts";

@@ -66,9 +66,7 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
       nextUpdate ??= crl.nextUpdate;
       lists.push(block.der);
       number = maximum(number, crlNumberOf(crl));
-      for (const entry of entriesOf(crl.tbs).map(readEntry)) {
-        entries.set(entry.serial.toHex(), entry);
-      }
+      for (const entry of revokedBy(crl)) entries.set(entry.serial.toHex(), entry);
     } catch (error) {
       if (!(error instanceof BaseError)) throw error;
       throw new CaError("CRL", {
@@ -79,6 +77,15 @@ export function readRevoked(paths: PkiPaths, issuer?: Uint8Array): RevokedList {
     }
   }
   return { entries, number, nextUpdate, lists };
+}
+
+/**
+ * What a list revokes, with reasons.
+ *
+ * @throws {BaseError} `DER`.
+ */
+export function revokedBy(crl: RevocationList): RevokedEntry[] {
+  return entriesOf(crl.tbs).map(readEntry);
 }
 
 /** The CRL number (RFC 5280 5.2.3); zero where it has none. */

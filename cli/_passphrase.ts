@@ -60,6 +60,11 @@ export async function authorityPassphrase(input: Input, dir: string): Promise<st
   return given ?? (lock === "none" ? undefined : askIfPossible(lock));
 }
 
+/** What unlocks the key of another tool's CA; whether it needs that is not known before. */
+export async function foreignPassphrase(input: Input): Promise<string | undefined> {
+  return await read(input, PASSPHRASE_FLAG, "passphrase of the CA's key", false);
+}
+
 /** The passphrase of a backup; a person on a terminal is asked, twice for a new one. */
 export async function backupPassphrase(input: Input, isNew: boolean): Promise<string | undefined> {
   const label = "passphrase of the backup";

@@ -4,6 +4,7 @@ import type { CommandGroup } from "./_command.ts";
 import { runGroup } from "./_command.ts";
 import { caBackup, caRestore } from "./_ca_backup.ts";
 import { caExport } from "./_ca_export.ts";
+import { caImport } from "./_ca_import.ts";
 import { caInit } from "./_ca_init.ts";
 import { caIssue } from "./_ca_issue.ts";
 import { caList } from "./_ca_list.ts";
@@ -37,6 +38,7 @@ export const CA: CommandGroup = {
     caRebuild,
     caBackup,
     caRestore,
+    caImport,
     caExport,
   ],
 };
