@@ -1,8 +1,8 @@
 /** `creds check`: QEMU's verdict on directories of credentials. */
 
-import type { Finding, KeyRegister, Profile } from "../creds/mod.ts";
+import type { Finding, KeyRegister, Profile, Verdict } from "../creds/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
-import { parseDuration } from "../base/mod.ts";
+import { asInvoked, parseDuration, printable } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { dateOf } from "./_creds_date.ts";
 import { renderGithub } from "./_creds_github.ts";
@@ -119,7 +119,7 @@ async function run(input: Input): Promise<number> {
   const options = {
     engine: await engineFor(input),
     verifyPeer: input.get("verify-peer") === "on",
-    hostnames: input.all("hostname"),
+    hostnames: hostnamesOf(input),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(priority === undefined ? {} : { priority }),
     ...(expiresIn === undefined ? {} : { expiresIn }),
@@ -131,12 +131,37 @@ async function run(input: Input): Promise<number> {
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
   for (const place of places) {
-    const verdicts = await place.check(options);
+    const verdicts = (await place.check(options)).map(asTyped);
     failed ||= verdicts.some(({ ok, findings }) => !ok || findings.some(isAmong(fatal)));
     await render.directory(place, verdicts);
   }
   render.end?.();
   return failed || places.length === 0 ? 1 : 0;
+}
+
+/** Mends with commands as the user can type them, in every format. */
+function asTyped(verdict: Verdict): Verdict {
+  const findings = verdict.findings.map((one) => ({ ...one, mend: asInvoked(one.mend) }));
+  return { ...verdict, findings };
+}
+
+/** QEMU compares whatever it is given, but these are no names: a path or an URI was pasted. */
+function hostnamesOf(input: Input): readonly string[] {
+  const names = input.all("hostname");
+  if (names.length > 0 && input.get("endpoint") === "client") {
+    throw usage(
+      "--hostname is for a server's certificate, and --endpoint client leaves servers out",
+      "leave one of them out",
+    );
+  }
+  const odd = names.find((name) => /[\s/\p{Cc}]/u.test(name));
+  if (odd !== undefined) {
+    throw usage(
+      `--hostname takes a name or an address, not '${printable(odd)}'`,
+      "for example --hostname vm1.example, or --hostname 2001:db8::1",
+    );
+  }
+  return names;
 }
 
 function isAmong(severities: readonly string[]): (finding: Finding) => boolean {

@@ -1,6 +1,6 @@
 /** `creds explain`: what a code or a message means. */
 
-import { printable } from "../base/mod.ts";
+import { asInvoked, printable } from "../base/mod.ts";
 import type { Page } from "../creds/mod.ts";
 import { type Command, usage } from "./_command.ts";
 
@@ -38,7 +38,7 @@ export const credsExplain: Command = {
     const page = explain(text);
     if (page === undefined) {
       console.error(`error: nothing is known of '${printable(text)}'`);
-      console.error("hint: deno task creds check DIR judges the files themselves");
+      console.error(asInvoked("hint: deno task creds check DIR judges the files themselves"));
       return 1;
     }
     show(page);
@@ -69,9 +69,12 @@ async function annotate(explain: Explain, show: (page: Page) => void): Promise<n
 }
 
 function showText({ code, cause, confirm, mend }: Page): void {
-  console.log(`${code}\n  cause:   ${cause}\n  confirm: ${confirm}\n  mend:    ${mend}`);
+  console.log(
+    `${code}\n  cause:   ${cause}\n  confirm: ${asInvoked(confirm)}\n  mend:    ${asInvoked(mend)}`,
+  );
 }
 
 function showJson({ code, cause, confirm, mend }: Page): void {
-  console.log(JSON.stringify({ code, cause, confirm, mend }));
+  const commands = { confirm: asInvoked(confirm), mend: asInvoked(mend) };
+  console.log(JSON.stringify({ code, cause, ...commands }));
 }

@@ -42,6 +42,7 @@ const LOOKS: readonly Look[] = [
   libvirtLog,
   signature,
   keyFile,
+  beginnings,
   layoutEntries,
   pair,
   bundle,
@@ -190,6 +191,22 @@ function* keyFile({ inspection: { identity }, options, mending }: Beside): Itera
 }
 
 const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, "0");
+
+/** What is not looked at is said, for QEMU may find something there. */
+function* beginnings({ inspection }: Beside): Iterable<Finding> {
+  const { caCert, caCrl, identity } = inspection;
+  for (const file of [caCert, caCrl, identity.cert, identity.key]) {
+    if (file?.state.kind !== "present" || !file.state.isCut) continue;
+    yield {
+      code: "FILE_TOO_LARGE",
+      severity: "warning",
+      file: file.path,
+      message: "",
+      cause: `only its first ${file.state.bytes.length} bytes are looked at here, QEMU reads all`,
+      mend: `what it should be: ls -l ${quote(file.path)}`,
+    };
+  }
+}
 
 function* pair({ inspection, profile, mending }: Beside): Iterable<Finding> {
   const { identity: { cert, key }, endpoint } = inspection;

@@ -1,11 +1,14 @@
 /** Commands that mend what was found. */
 
+import { shellWord as quote } from "../base/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
 import type { Certificate } from "./certificate.ts";
 import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
 import { certificateNames } from "./hostname.ts";
 import { parseIpAddress } from "./ip.ts";
+
+export { quote };
 
 /** What a command is made for. */
 export interface MendContext {
@@ -54,11 +57,6 @@ export function copyAuthority(context: MendContext): string {
 export function newAuthority(context: MendContext): string {
   const { host } = placeOf(context);
   return `deno task ca init --dir pki-new && deno task ca issue ${quote(host)} --dir pki-new`;
-}
-
-/** Quotes a word for a shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** The host by the layout of `ca issue` (`PKI/hosts/HOST`), else by its certificate. */

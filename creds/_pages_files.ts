@@ -43,7 +43,7 @@ export const FILE_PAGES: readonly Page[] = [
   page(
     "FILE_TOO_LARGE",
     [/Failed to read file '.*': Value too large/],
-    "libvirt reads at most 64 KiB of a certificate file",
+    "libvirt reads at most 64 KiB of a certificate file, and creds check looks at its first 16 MiB; QEMU reads all of it",
     LIST,
     "keep only the authorities that are needed in the file",
   ),

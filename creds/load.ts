@@ -1,6 +1,6 @@
 /** Credentials made from a directory as QEMU makes them, by the same rules that judge it. */
 
-import type { Clock } from "../base/mod.ts";
+import { BaseError, type Clock } from "../base/mod.ts";
 import type { CredentialSpec, Endpoint, Engine } from "../engine/mod.ts";
 import { type CredentialFile, exists } from "./_files.ts";
 import { type Identity, inspect, type Inspection } from "./_inspect.ts";
@@ -48,6 +48,7 @@ export async function loadX509(request: X509Request): Promise<ReadSet> {
     throw new CredsError("LOAD", { file, text: message, cause, hint: [cause, mend] });
   }
   refuseUnseenMismatch(inspection.identity);
+  refuseCut(inspection);
   const spec = specOf(inspection, request);
   const credentials = engine.credentials(spec);
   const { leaf } = inspection.identity;
@@ -77,6 +78,15 @@ function refuseUnseenMismatch(identity: Identity): void {
   const { cert, key } = identity;
   const text = `Cannot load certificate '${cert.path}' & key '${key.path}': ${MISMATCH}`;
   throw new CredsError("LOAD", { file: key.path, text });
+}
+
+/** What is used must have been looked at, all of it. */
+function refuseCut({ caCert, caCrl, identity: { cert, key } }: Inspection): void {
+  for (const file of [caCert, caCrl, cert, key]) {
+    if (file?.state.kind !== "present" || !file.state.isCut) continue;
+    const cause = `it has more than ${file.state.bytes.length} bytes`;
+    throw new BaseError("FILE_TOO_LARGE", { file: file.path, cause });
+  }
 }
 
 function specOf(inspection: Inspection, { endpoint, password, priority, profile }: X509Request) {

@@ -192,13 +192,51 @@ Deno.test("creds check reports on directories that are not there, beside those t
   }]);
 });
 
+Deno.test("creds check refuses a name that nothing would compare, and what is no name", async () => {
+  using dir = temporaryDirectory();
+  const pki = await makePki(dir.path, { hosts: [{ name: "vm1" }] });
+  const rows = [
+    [["--endpoint", "client", "--hostname", "vm1"], "--hostname is for a server's certificate"],
+    [["--hostname", "../x"], "--hostname takes a name or an address, not '../x'"],
+    [["--hostname", "qemu://vm1/system"], "--hostname takes a name or an address, not 'qemu:"],
+    [["--hostname", "vm1 vm2"], "--hostname takes a name or an address, not 'vm1 vm2'"],
+  ] as const;
+  for (const [args, text] of rows) {
+    const { code, stdout, stderr } = await check([pki.host("vm1"), ...args]);
+    assertEquals([code, stdout], [2, ""]);
+    assert(stderr.startsWith(`error: ${text}`), stderr);
+  }
+});
+
+Deno.test("creds check judges the beginning of a huge file as QEMU judges all of it, and says so", async () => {
+  using dir = temporaryDirectory();
+  const pki = await makePki(dir.path, { hosts: [{ name: "vm1" }] });
+  const file = `${pki.host("vm1")}/ca-cert.pem`;
+  Deno.truncateSync(file, 17 << 20);
+  const args = [pki.host("vm1"), "--format", "json", "--qemu", "7.2.22", "--endpoint", "client"];
+  const [verdict] = parse((await check(args)).stdout);
+  assertEquals([verdict!.ok, verdict!.message], [true, ""]);
+  assertEquals(verdict!.findings.map(({ code, file }) => [code, file]), [["FILE_TOO_LARGE", file]]);
+});
+
+Deno.test("creds check quotes a path with blanks in what it asks to be typed", async () => {
+  using dir = temporaryDirectory();
+  Deno.mkdirSync(`${dir.path}/my pki`);
+  const { stdout } = await check(["my pki/ho'st"], dir.path);
+  assertMatch(stdout, /mend: what is there: ls -d 'my pki'\/\*$/m);
+  const { stderr } = await virtcreds(["ca", "issue", "--inventory", "my pki/x.csv"], {
+    cwd: dir.path,
+  });
+  assertMatch(stderr, /^hint: what is there: ls -l 'my pki\/'$/m);
+});
+
 Deno.test("creds check writes JUnit, SARIF and GitHub's commands for other programs", async () => {
   using dir = temporaryDirectory();
   const pki = await makePki(dir.path, { hosts: [{ name: "vm1" }] });
   const odd = `${dir.path}/a <b> & "c", d%`;
   Deno.renameSync(pki.host("vm1"), odd);
   Deno.removeSync(`${odd}/client-key.pem`);
-  const args = [odd, "--endpoint", "client", "--hostname", "x"];
+  const args = [odd, "--endpoint", "client"];
   const junit = (await check([...args, "--format", "junit"])).stdout;
   assertMatch(junit, /^<\?xml version="1.0" encoding="UTF-8"\?>\n<testsuites name="creds check">/);
   assert(

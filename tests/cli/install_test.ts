@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { PROJECT, run, virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
@@ -20,6 +20,23 @@ Deno.test("the one file runs anywhere and names commands as it has them", async 
   const check = await tool("creds", "check", "pki/hosts/vm1", "--hostname", "vm2");
   assertEquals(check.code, 1);
   assertMatch(check.stdout, /mend: virtcreds ca /);
+  assertEquals((await tool("ca", "issue", "vm2")).code, 0);
+  const hosts = ["pki/hosts/vm1", "pki/hosts/vm2"];
+  for (
+    const args of [
+      ...["json", "junit", "sarif", "github"].map((format) => [
+        ...["check", hosts[0]!, "--hostname", "vm2", "--format", format],
+      ]),
+      ["matrix", ...hosts, "--json", "--at", "2099-01-01"],
+      ["matrix", ...hosts, "--html", "/dev/stdout", "--at", "2099-01-01"],
+      ["explain", "CERT_EXPIRED", "--json"],
+      ["explain", "CERT_EXPIRED"],
+    ]
+  ) {
+    const { stdout } = await tool("creds", ...args);
+    assertMatch(stdout, /virtcreds ca /, args.join(" "));
+    assertFalse(stdout.includes("deno task"), args.join(" "));
+  }
   const help = await tool("migration", "--help");
   assertMatch(help.stdout, /^ {2}virtcreds migration target --object/m);
   const unknown = await tool("frob");
