@@ -227,7 +227,7 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
     removeJournal(paths);
     throw error;
   }
-  if (records.length > 0) await mirrorLog(paths.log, await ledger.open());
+  if (records.length > 0) await mirrorLog(paths.log, await ledger.open(), records);
   try {
     publish(paths, journal, true);
   } catch (error) {
@@ -259,7 +259,7 @@ async function append(
   if (records.length === 0) return;
   const store = await ledger.open();
   await appendOnce(store, records);
-  await mirrorLog(paths.log, store);
+  await mirrorLog(paths.log, store, records);
 }
 
 async function finishInterrupted(paths: PkiPaths, ledger: Ledger): Promise<void> {

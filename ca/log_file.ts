@@ -51,10 +51,15 @@ export async function* readLog(file: string): AsyncIterable<LogLine> {
 /**
  * Brings the file to what the store has: writes the records that it lacks.
  *
+ * @param fresh Records that the store has taken last, so that they need not be read back.
  * @throws {CaError} `LOG` If its end is not a part of the store's log; `SYMBOLIC_LINK`.
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
  */
-export async function mirrorLog(file: string, store: Store): Promise<void> {
+export async function mirrorLog(
+  file: string,
+  store: Store,
+  fresh: readonly LogRecord[] = [],
+): Promise<void> {
   refuseLink(file);
   if (!isThere(file)) {
     createFile(file, "", 0o600);
@@ -63,21 +68,31 @@ export async function mirrorLog(file: string, store: Store): Promise<void> {
   try {
     using handle = Deno.openSync(file, { read: true, write: true });
     const { head, size } = lastLine(handle, file);
-    await checkEnd(file, head, store);
+    const follows = fresh[0]?.entry.prev === head.hash;
+    if (!follows) await checkEnd(file, head, store);
     if (handle.statSync().size > size) handle.truncateSync(size);
     handle.seekSync(0, Deno.SeekMode.End);
-    let lines: string[] = [];
-    for await (const record of store.records(head.seq)) {
-      lines.push(encodeRecord(record) + "\n");
-      if (lines.length < PIECE) continue;
-      writeAll(handle, lines.join(""));
-      lines = [];
-    }
-    writeAll(handle, lines.join(""));
+    if (follows) writeRecords(handle, fresh);
+    else await writeLacking(handle, store, head.seq);
     handle.syncSync();
   } catch (error) {
     throw fileError(error, file, "write");
   }
+}
+
+async function writeLacking(handle: Deno.FsFile, store: Store, after: number): Promise<void> {
+  let piece: LogRecord[] = [];
+  for await (const record of store.records(after)) {
+    piece.push(record);
+    if (piece.length < PIECE) continue;
+    writeRecords(handle, piece);
+    piece = [];
+  }
+  writeRecords(handle, piece);
+}
+
+function writeRecords(handle: Deno.FsFile, records: readonly LogRecord[]): void {
+  writeAll(handle, records.map((record) => encodeRecord(record) + "\n").join(""));
 }
 
 /** Finds the last whole line, and the size of the file up to its end. */
