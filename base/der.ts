@@ -160,11 +160,15 @@ export function der(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   for (let i = 0; i < octets; i++) out[2 + i] = length >>> (8 * (octets - 1 - i));
   let offset = 2 + octets;
   for (const part of parts) {
-    out.set(part, offset);
+    // For a few bytes a call costs more than the copy.
+    if (part.length > FEW_BYTES) out.set(part, offset);
+    else for (let i = 0; i < part.length; i++) out[offset + i] = part[i]!;
     offset += part.length;
   }
   return out;
 }
+
+const FEW_BYTES = 32;
 
 /** Writes identifier and length alone, for contents of less than 4 GiB that are kept elsewhere. */
 export function derHeader(tag: number, length: number): Uint8Array {

@@ -8,17 +8,17 @@ import {
   type Profile,
   PROFILES,
 } from "../creds/mod.ts";
-import type { KeyType } from "../engine/mod.ts";
 import type { Act } from "./act.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import type { Change } from "./change.ts";
 import { CaError } from "./error.ts";
 import type { IssueContext, IssuedCertificate, IssuedHost } from "./issue.ts";
 import type { Issuer } from "./issuer.ts";
+import type { KeySupply } from "./key_supply.ts";
 import { fitsSubject, signLeaf } from "./leaf.ts";
 import { CA_CERTIFICATE_FILE, CA_CRL_FILE, type PkiPaths, REQUEST_FILE } from "./pki.ts";
 import type { HostPlaces } from "./places.ts";
-import type { HostRequest, KeptKey } from "./request.ts";
+import type { HostRequest } from "./request.ts";
 import { issuerId } from "./store.ts";
 import { hostValidity } from "./validity.ts";
 
@@ -26,6 +26,7 @@ import { hostValidity } from "./validity.ts";
 export interface SetWork {
   readonly paths: PkiPaths;
   readonly places: HostPlaces;
+  readonly keys: KeySupply;
   readonly issuer: Issuer;
   readonly change: Change;
   readonly now: Date;
@@ -48,7 +49,7 @@ interface Made {
  * @throws {CaError} `TOO_MANY_NAMES`, `REFUSED`, `DAYS`.
  */
 export async function stageSet(work: SetWork): Promise<IssuedHost> {
-  const { paths, places, issuer, change, now, request, context } = work;
+  const { paths, places, issuer, change, now, request } = work;
   const host = request.host.text;
   const dir = `${paths.hosts}/${host}`;
   const { cut, ...validity } = hostValidity(now, request.days, issuer);
@@ -70,7 +71,7 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
     const [certificate, key] = [`${role}-cert.pem`, `${role}-key.pem`];
     const kept = request.kept?.keys.get(role);
     const { publicKey, pem, keyType = request.keyType } = kept ??
-      await makeKey(context, request.keyType);
+      await work.keys.take(request.keyType);
     if (kept === undefined) made.publicKeys.set(key, publicKey);
     const leaf = await signLeaf({ ...request, ...validity, role, publicKey, keyType }, issuer);
     const text = certificatePem(host, leaf.certificate, issuer.chainPem);
@@ -118,11 +119,6 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
 /** A renewal keeps the subject. */
 function actOf({ kept }: HostRequest): Act["act"] {
   return kept === undefined ? "issue" : kept.subject === undefined ? "sign" : "renew";
-}
-
-async function makeKey(context: IssueContext, type: KeyType): Promise<KeptKey> {
-  using key = await context.engine.generateKey(type);
-  return { publicKey: key.publicKey, pem: await key.exportPem(context.hostPassphrase) };
 }
 
 /** The lines of QEMU that take an EC key with a critical key usage. */

@@ -7,6 +7,7 @@ import { checkPermitted } from "./constraints.ts";
 import { CaError } from "./error.ts";
 import { type SetWork, stageSet } from "./host_set.ts";
 import { openIssuer } from "./issuer.ts";
+import { supplyKeys } from "./key_supply.ts";
 import type { LockOptions } from "./lock.ts";
 import { missingAuthority } from "./missing.ts";
 import { isThere, type PkiPaths, pkiPaths } from "./pki.ts";
@@ -111,10 +112,11 @@ export async function issueHosts(
     for (const { names } of requests) checkPermitted(names, issuer.constraints);
     const places = hostPlaces(paths, requests.length);
     for (const { host } of requests) places(host.text);
+    const keys = supplyKeys(requests, context);
     const issued: IssuedHost[] = [];
     for (const request of requests) {
       await breathe(context.signal);
-      issued.push(await stageSet({ paths, places, issuer, change, now, request, context }));
+      issued.push(await stageSet({ paths, places, keys, issuer, change, now, request, context }));
     }
     return issued;
   });
@@ -159,9 +161,11 @@ export async function issueEach(
         await openIssuer(paths, { engine, now, passphrase, crlCompared }),
       );
       const places = hostPlaces(paths, BATCH);
-      for (const request of requests.slice(start, start + BATCH)) {
+      const batch = requests.slice(start, start + BATCH);
+      const keys = supplyKeys(batch, context);
+      for (const request of batch) {
         await breathe(context.signal);
-        outcomes.push(await tryOne({ paths, places, issuer, change, now, request, context }));
+        outcomes.push(await tryOne({ paths, places, keys, issuer, change, now, request, context }));
         onProgress?.(outcomes.length);
       }
     });

@@ -16,9 +16,9 @@ const MANY_HOSTS = 20;
  */
 export function hostPlaces(paths: PkiPaths, count: number): HostPlaces {
   for (const place of [paths.hosts, paths.previous]) isOwnDirectory(place);
-  const names = count < MANY_HOSTS || !isOwnDirectory(paths.hosts)
+  const names = count < MANY_HOSTS
     ? undefined
-    : new Set(entryNames(paths.hosts));
+    : new Set(isOwnDirectory(paths.hosts) ? entryNames(paths.hosts) : []);
   return (host) => {
     const dir = `${paths.hosts}/${host}`;
     if (names !== undefined && !names.has(host)) return undefined;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { pause, unlessAborted } from "../../base/mod.ts";
+import { breathe, pause, unlessAborted } from "../../base/mod.ts";
 
 Deno.test("unlessAborted() gives what the promise gives, or its error", async () => {
   const { signal } = new AbortController();
@@ -26,4 +26,21 @@ Deno.test("pause() ends by itself, or with the reason of its signal and without 
   stop.abort(new Error("enough"));
   await assertRejects(() => pausing, Error, "enough");
   assert(stop.signal.aborted);
+});
+
+Deno.test("breathe() lets a timer have its turn in a loop, and rejects after an abort", async () => {
+  const stop = new AbortController();
+  let turns = 0;
+  const timer = setInterval(() => {
+    if (++turns === 3) stop.abort(new Error("enough"));
+  }, 1);
+  await assertRejects(
+    async () => {
+      for (;;) await breathe(stop.signal);
+    },
+    Error,
+    "enough",
+  );
+  clearInterval(timer);
+  assertEquals(turns, 3);
 });
