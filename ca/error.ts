@@ -43,7 +43,7 @@ const CA_ERRORS = {
   STORE_VERSION: (f) => `cannot use the database ${f.file}: ${f.cause}`,
   LOG: (f) => `cannot use the log ${f.file}: ${f.cause}`,
   BACKUP: (f) => `cannot use backup ${f.file}: ${f.cause}`,
-  NOT_EMPTY: (f) => `cannot restore to ${f.file}: ${f.cause}`,
+  NOT_EMPTY: (f) => `cannot write to ${f.file}: ${f.cause}`,
   IMPORT: (f) => `cannot import ${f.file}: ${f.cause}`,
   JOURNAL: (f) => `cannot finish what ${f.file} says: ${f.cause}`,
 } satisfies Record<string, ErrorText>;

@@ -338,6 +338,7 @@ function guard<T>(file: string, work: () => T): T {
     if (DAMAGE.has(code) || /malformed|not a database|no such (table|column)/.test(cause)) {
       throw damaged(file, cause, error);
     }
-    throw new CaError("STORE", { file, cause }, { cause: error });
+    const hint = `who may write there, and whether there is room: ls -l ${file}; df ${file}`;
+    throw new CaError("STORE", { file, cause, hint }, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { changePki } from "../../ca/change.ts";
-import { publishCrl, renewHosts, revokeCertificates } from "../../ca/mod.ts";
+import { publishCrl, renewHosts, revokeCertificates, verifyLog } from "../../ca/mod.ts";
 import { isThere, pkiPaths } from "../../ca/pki.ts";
 import { readRevoked } from "../../ca/revoked.ts";
 import { chooseEngine } from "../../engine/mod.ts";
@@ -61,6 +61,8 @@ for (const mode of ["with renameat2", "without FFI"] as const) {
       assertEquals(a.replace("DNS:a", "DNS:b"), b, "hosts of one command have sets of one command");
       assert(assertWholeSet(`${paths.previous}/a`) !== a);
       assertEquals(isThere(paths.journal) || isThere(paths.staging), false);
+      // What hosts hold is in the log, and both copies of that are whole.
+      assertEquals((await verifyLog({ dir: pki.dir, engine })).faults, []);
     }
     soakRow(`kill -9 while issuing, ${mode}`, count, `${unfinished} in the middle, none torn`);
   });
@@ -101,6 +103,7 @@ Deno.test("renewing, revoking and CRLs killed at any instant leave whole sets an
     const strays = [...Deno.readDirSync(dir)].map((entry) => entry.name)
       .filter((name) => name.startsWith("ca-") && name.endsWith(".tmp"));
     assertEquals(strays, []);
+    assertEquals((await verifyLog({ dir, engine })).faults, []);
   }
   soakRow("kill -9 while renewing and revoking", count, `${unfinished} in the middle, none torn`);
 });
