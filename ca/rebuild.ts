@@ -86,17 +86,24 @@ async function replaceStore(paths: PkiPaths, options: LockOptions): Promise<Rebu
   ensureDirectory(place);
   try {
     const [database, log] = [`${place}/ca.db`, `${place}/ca.log`];
-    const { result, rest } = await build(paths, openSqliteStore(database), false, log);
+    const { result, rest, apart } = await build(paths, openSqliteStore(database), false, log);
     if (result.unchanged) return result;
     for (const one of [paths.store, paths.log, `${paths.store}-journal`]) refuseLink(one);
     const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+    // Of a copy that is whole, and a part of the new one, nothing would be lost.
     const kept = [paths.store, paths.log].filter(isThere)
+      .filter((file) =>
+        apart && file === paths.store || result.faults.some((fault) => fault.file === file)
+      )
       .map((file) => [file, `${file}.${stamp}`] as const);
     if (rest !== undefined) writeJournal(paths, { ...rest, records: [] });
     for (const [file, name] of kept) rename(file, name);
     // It would be rolled back into the new database.
     const hot = `${paths.store}-journal`;
-    if (isThere(hot)) rename(hot, `${paths.store}.${stamp}-journal`);
+    if (isThere(hot)) {
+      if (isThere(paths.store)) removeAll(hot);
+      else rename(hot, `${paths.store}.${stamp}-journal`);
+    }
     rename(log, paths.log);
     rename(database, paths.store);
     syncDirectory(paths.root);
@@ -110,6 +117,8 @@ interface Built {
   readonly result: RebuildResult;
   /** The journal whose records are in the new log. */
   readonly rest: ReturnType<typeof readJournal>;
+  /** Whether the old database has entries that the new one has not. */
+  readonly apart: boolean;
 }
 
 async function build(
@@ -130,6 +139,7 @@ async function build(
     head = await store.head();
     source ??= paths.store;
   }
+  const apart = !await hasRecord(store, old.records.at(-1));
   const rest = readJournal(paths);
   const pending = (rest?.records ?? []).map((line) => decodeRecord(line)!);
   // Of a database whose log is another one, what it alone has.
@@ -146,10 +156,16 @@ async function build(
     unchanged,
     kept: [],
   };
-  if (unchanged || dryRun) return { result, rest: undefined };
+  if (unchanged || dryRun) return { result, rest: undefined, apart };
   await store.append(sealActs(acts, head));
   await mirrorLog(log!, store);
-  return { result, rest };
+  return { result, rest, apart };
+}
+
+async function hasRecord(store: Store, record: LogRecord | undefined): Promise<boolean> {
+  if (record === undefined) return true;
+  for await (const { hash } of store.records(record.entry.seq - 1)) return hash === record.hash;
+  return false;
 }
 
 /** The old database as far as it can be read. */

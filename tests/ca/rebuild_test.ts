@@ -149,6 +149,8 @@ for (const [what, [damage, source]] of Object.entries(LOSSES)) {
     assertEquals(after.records.slice(0, -1), before.records);
     assertEquals(after.records.at(-1)!.entry.act, "rebuild");
     assertEquals((await verifyLog({ dir, engine })).faults, []);
+    const lost = done.faults.map((fault) => fault.file).filter((file) => damaged[file]);
+    assertEquals(done.kept.map((file) => file.replace(/\.\d+T\d+Z$/, "")), lost);
     for (const file of done.kept) {
       assertEquals(sha256(Deno.readFileSync(file)), damaged[file.replace(/\.\d+T\d+Z$/, "")]);
     }
@@ -226,4 +228,29 @@ Deno.test("a database that is gone while its log is there is not made anew unask
   const error = await assertRejects(() => publishCrl({ dir, engine }), CaError);
   assertEquals([error.code, error.facts.file], ["STORE_MISSING", `${dir}/ca.db`]);
   assertEquals((await showIssued("a", { dir })).length, 6);
+});
+
+Deno.test("rebuildStore() makes one of two logs that went different ways, and keeps the other", async () => {
+  using temp = temporaryDirectory();
+  const { path: dir } = temp;
+  await makeFleet(dir);
+  const old = Deno.readFileSync(`${dir}/ca.db`);
+  await issueHost({ dir, engine, host: "c" });
+  const log = Deno.readFileSync(`${dir}/ca.log`);
+  // Somebody puts an older database back, and makes the error go away.
+  Deno.writeFileSync(`${dir}/ca.db`, old);
+  Deno.removeSync(`${dir}/ca.log`);
+  await issueHost({ dir, engine, host: "d" });
+  Deno.writeFileSync(`${dir}/ca.log`, log);
+  Deno.removeSync(`${dir}/hosts/d`, { recursive: true });
+  const { source, kept } = await rebuildStore({ dir });
+  assertEquals([source, kept.map((file) => file.replace(/\.\d+T\d+Z$/, ""))], [
+    `${dir}/ca.log`,
+    [`${dir}/ca.db`],
+  ]);
+  for (const host of ["c", "d"]) {
+    const [server, client] = await showIssued(host, { dir });
+    assert(server !== undefined && client !== undefined);
+  }
+  assertEquals((await verifyLog({ dir, engine })).faults, []);
 });

@@ -1,8 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CaError } from "../../ca/error.ts";
-import { EMPTY_LOG } from "../../ca/log_entry.ts";
+import { EMPTY_LOG, faultOf, type LogRecord } from "../../ca/log_entry.ts";
+import type { Store } from "../../ca/store.ts";
 import { openSqliteStore, readSqliteStore, SCHEMA_VERSION } from "../../ca/store_sqlite.ts";
+import { PROJECT } from "../support/command.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { openMemoryStore } from "./_memory_store.ts";
 import { append, certificateAct, storeContract } from "./store_contract.ts";
@@ -147,4 +150,70 @@ Deno.test("the log in SQLite cannot be changed or cut by a statement", async () 
   for (const sql of ["UPDATE log SET text = ''", "DELETE FROM log"]) {
     assertThrows(() => database.exec(sql), Error, "the log is append-only");
   }
+});
+
+/** Starts a process that appends changes of that many records. */
+function appender(file: string, name: string, size: number, count: number): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--allow-read", "--allow-write"],
+      ...[`--config=${PROJECT}/deno.json`, `${PROJECT}/tests/ca/_append_loop.ts`],
+      ...[file, name, String(size), String(count)],
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+}
+
+/** Reads all records, of which each has to follow the one before. */
+async function wholeChain(store: Store): Promise<LogRecord[]> {
+  const records = await Array.fromAsync(store.records());
+  let head = EMPTY_LOG;
+  for (const record of records) {
+    assertEquals(faultOf(record, head), undefined);
+    head = { seq: record.entry.seq, hash: record.hash };
+  }
+  return records;
+}
+
+Deno.test("several processes append to one SQLite store, each change in one piece", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/ca.db`;
+  const outputs = ["aa", "bb", "cc"].map((name) => appender(file, name, 5, 12).output());
+  assertEquals((await Promise.all(outputs)).map(({ code }) => code), [0, 0, 0]);
+  await using store = openSqliteStore(file);
+  const records = await wholeChain(store);
+  assertEquals(records.length, 3 * 5 * 12);
+  for (let i = 0; i < records.length; i += 5) {
+    const names = records.slice(i, i + 5).map(({ entry }) => entry.host);
+    assertEquals(new Set(names).size, 1);
+  }
+});
+
+Deno.test("a process killed while it appends to SQLite leaves whole changes", async () => {
+  const count = soakCount(200);
+  let changes = 0;
+  for (let i = 0; i < count; i++) {
+    using temp = temporaryDirectory();
+    const file = `${temp.path}/ca.db`;
+    const child = appender(file, "aa", 50, 10_000);
+    const reader = child.stdout.getReader();
+    assertEquals((await reader.read()).done, false);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
+    child.kill("SIGKILL");
+    await child.status;
+    await reader.cancel();
+    // A reader says whether it can read, and changes nothing.
+    const reading = readSqliteStore(file);
+    await reading?.[Symbol.asyncDispose]();
+    await using store = openSqliteStore(file);
+    const records = await wholeChain(store);
+    assertEquals([records.length % 50, (await store.certificatesOf("aa")).length], [
+      0,
+      records.length,
+    ]);
+    changes += records.length / 50;
+  }
+  soakRow("kill -9 while appending to the store", count, `${changes} changes, all whole`);
 });
