@@ -11,6 +11,18 @@ const LIST = "ls -ld DIR && ls -l DIR";
 /** By code, the texts that lead to a page, most telling first. */
 export const FILE_PAGES: readonly Page[] = [
   page(
+    "PKI_VALIDATE",
+    [
+      /Checking .*(FAIL|WARN) \(/,
+      /The CA certificate and the (server|client) certificate do not match/,
+      /does not seem to match (the )?host/,
+      /(permissions|owner|mode).* need to be/i,
+    ],
+    "virt-pki-validate wants libvirt's own files with exact names, owners and modes, and up to 10.4 also an O that is the CA's CN",
+    "deno task creds check --layout libvirt",
+    "deno task ca export HOST --layout libvirt",
+  ),
+  page(
     "FILE_MISSING",
     [
       /Unable to access credentials .*: No such file or directory/,

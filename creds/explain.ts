@@ -4,6 +4,7 @@ import { quote } from "./_mend.ts";
 import type { Page } from "./_page.ts";
 import { CERTIFICATE_PAGES } from "./_pages_certificates.ts";
 import { FILE_PAGES } from "./_pages_files.ts";
+import { SERVICE_PAGES } from "./_pages_services.ts";
 import { SESSION_PAGES } from "./_pages_session.ts";
 import { STRICT_PAGES } from "./_pages_strict.ts";
 
@@ -15,6 +16,7 @@ export const PAGES: readonly Page[] = [
   ...FILE_PAGES,
   ...SESSION_PAGES,
   ...STRICT_PAGES,
+  ...SERVICE_PAGES,
 ];
 
 /** Longest text in characters that is looked at; a message is on one line. */
