@@ -46,7 +46,7 @@ export const BUILT_IN_GUEST: DemoGuest = {
     });
     const [received, sent] = await Promise.all([
       receiving,
-      sendStream(channel, builtInGuest(RAM)),
+      sendStream(channel, builtInGuest({ ram: RAM })),
     ]);
     using kept = await openStreamFile(file);
     yield {

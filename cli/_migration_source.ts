@@ -22,7 +22,8 @@ import { serveObjects } from "./_objects.ts";
 
 const NOTES =
   `--in sends what a target kept; it is verified first. --guest-ram sends a built-in guest,
-which only our own target takes. --tls-hostname is what the target's certificate must name; without
+which our own target takes, and with --guest-machine and --guest-block a QEMU too; its memory's
+digest is printed at the end, as a target with --guest-ram does. --tls-hostname is what the target's certificate must name; without
 it, it is the host of the URI, and a URI without a host cannot do without it. URIs are tcp:HOST:PORT,
 unix:PATH, exec:COMMAND, fd:NUMBER (inherited), and file:PATH[,offset=BYTES].
 --monitor and --qmp take the commands of QEMU 7.2: migrate, migrate_cancel, migrate_set_parameter,
@@ -55,6 +56,26 @@ export const migrationSource: Command = {
     { name: "tls-hostname", value: "NAME", help: "what its certificate must name" },
     { name: "in", value: "FILE", help: "a stream that a target kept" },
     { name: "guest-ram", value: "SIZE", help: "memory of the built-in guest: 64M, 4G" },
+    {
+      name: "dirty-rate",
+      value: "SIZE",
+      help: "what the built-in guest writes a second while it runs: 200M; nothing without it",
+    },
+    {
+      name: "dirty-set",
+      value: "SIZE",
+      help: "the memory that it writes to; all of it without this",
+    },
+    {
+      name: "guest-machine",
+      value: "TYPE",
+      help: "a QEMU's machine type, for a QEMU that is to take the guest: pc-i440fx-7.2",
+    },
+    {
+      name: "guest-block",
+      value: "NAME",
+      help: "the name of the memory in that QEMU: pc.ram, or the id of its memory backend",
+    },
   ],
   exitOne: "the destination refused, or the migration broke",
   notes: NOTES,
@@ -75,7 +96,7 @@ export const migrationSource: Command = {
     // A monitor may still set what is missing.
     if (!monitored) room.sourceCredentials(parameters, objects);
     return await serveObjects(input, objects, async (signal) => {
-      const { close, ...opened } = await open(room, signal);
+      const { close, digest, ...opened } = await open(room, signal);
       using _ = close;
       const stop = new AbortController();
       const controls = room.controlSource({
@@ -90,7 +111,11 @@ export const migrationSource: Command = {
       using _progress = showProgress("sent", () => controls.state.bytes, opened.source.length);
       try {
         const migrate = address === undefined ? undefined : () => controls.migrate(address);
-        if (!monitored) return await migrate!();
+        if (!monitored) {
+          await migrate!();
+          if (digest !== undefined) console.log(`${await digest()}  ${blockOf(input, room)}`);
+          return;
+        }
         return await runMonitored(controls, plan, migrate, stop.signal, signal);
       } finally {
         stop.abort();
@@ -105,10 +130,16 @@ interface OpenedSource {
   readonly memory: number;
   /** Whether the guest runs, or was recorded. */
   readonly running: boolean;
+  /** SHA-256 of the memory, where it can be made. */
+  readonly digest?: () => Promise<string>;
   readonly close: Disposable;
 }
 
 type SourceOpener = (room: MigrationRoom, signal: AbortSignal) => Promise<OpenedSource>;
+
+function blockOf(input: Input, room: MigrationRoom): string {
+  return input.get("guest-block") ?? room.GUEST_BLOCK;
+}
 
 /** Decides what is sent before anything is loaded or dialled. */
 function sourceOpener(input: Input): SourceOpener {
@@ -120,14 +151,10 @@ function sourceOpener(input: Input): SourceOpener {
       "give --in FILE, or --guest-ram SIZE",
     );
   }
-  if (file === undefined) {
-    return (room) =>
-      Promise.resolve({
-        source: room.builtInGuest(room.parseGuestRam(size!)),
-        memory: room.parseGuestRam(size!),
-        running: true,
-        close: { [Symbol.dispose]: () => {} },
-      });
+  if (file === undefined) return (room) => Promise.resolve(makeGuest(input, room, size!));
+  const idle = GUEST_FLAGS.find((name) => input.get(name) !== undefined);
+  if (idle !== undefined) {
+    throw usage(`--${idle} is for the built-in guest`, "add --guest-ram SIZE");
   }
   return async (room, signal) => {
     let verified = 0;
@@ -141,6 +168,32 @@ function sourceOpener(input: Input): SourceOpener {
     say(`${file}: ${source.length} bytes, ${room.describeContent(source.summary)}`);
     const memory = source.summary.blocks.reduce((sum, block) => sum + block.usedLength, 0);
     return { source, memory, running: false, close: source };
+  };
+}
+
+const GUEST_FLAGS = ["dirty-rate", "dirty-set", "guest-machine", "guest-block"] as const;
+
+function makeGuest(input: Input, room: MigrationRoom, size: string): OpenedSource {
+  const ram = room.parseGuestRam(size);
+  const bytes = (flag: "dirty-rate" | "dirty-set") => {
+    const text = input.get(flag);
+    return text === undefined ? undefined : room.parseGuestRam(text);
+  };
+  const [dirtyRate, workingSet] = [bytes("dirty-rate"), bytes("dirty-set")];
+  const [machine, block] = [input.get("guest-machine"), input.get("guest-block")];
+  const guest = room.builtInGuest({
+    ram,
+    ...(dirtyRate === undefined ? {} : { dirtyRate }),
+    ...(workingSet === undefined ? {} : { workingSet }),
+    ...(machine === undefined ? {} : { machine }),
+    ...(block === undefined ? {} : { block }),
+  });
+  return {
+    source: guest,
+    memory: ram,
+    running: true,
+    digest: guest.digest,
+    close: { [Symbol.dispose]: () => {} },
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { ByteChannel } from "../engine/mod.ts";
 import { readSome } from "./_read_exact.ts";
+import { StreamRecords } from "./_stream_records.ts";
 import { SyncGate } from "./_sync_gate.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
 import { WayBack } from "./_way_back.ts";
@@ -45,7 +46,7 @@ class PageReceiver {
   readonly #watch: Watch;
   readonly #back: WayBack;
   readonly #blocks = new Map<string, RamBlock>();
-  readonly #records: Records;
+  readonly #records: StreamRecords;
   #reader: StreamReader;
   #sink: PageSink | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -57,7 +58,7 @@ class PageReceiver {
     this.#channels = options.channels ?? [];
     this.#gate = new SyncGate(this.#channels.length);
     this.#back = new WayBack(main);
-    this.#records = new Records((bytes) => this.#sink!.records(bytes));
+    this.#records = new StreamRecords((bytes) => this.#sink!.records(bytes));
     this.#reader = readStream({
       multifd: this.#channels.length > 0,
       visitor: {
@@ -191,47 +192,6 @@ class PageReceiver {
   #close(): void {
     this.main.close();
     for (const channel of this.#channels) channel.close();
-  }
-}
-
-/** The records of a stream without its pages: bytes wait until it is known which they are. */
-class Records {
-  #held = new Uint8Array(CHUNK);
-  #from = 0;
-  #until = 0;
-  /** Offset in the stream of the first byte that is held. */
-  #offset = 0;
-  #isPages = false;
-
-  constructor(readonly emit: (bytes: Uint8Array) => void) {}
-
-  feed(bytes: Uint8Array): void {
-    const length = this.#until - this.#from;
-    if (this.#until + bytes.length > this.#held.length) {
-      const target = length + bytes.length <= this.#held.length / 2
-        ? this.#held
-        : new Uint8Array(2 * (length + bytes.length));
-      target.set(this.#held.subarray(this.#from, this.#until));
-      this.#held = target;
-      this.#from = 0;
-      this.#until = length;
-    }
-    this.#held.set(bytes, this.#until);
-    this.#until += bytes.length;
-  }
-
-  border(kind: "pages" | "records", offset: number): void {
-    this.settle(offset);
-    this.#isPages = kind === "pages";
-  }
-
-  /** Lets go of all that stands before an offset. */
-  settle(offset: number): void {
-    const count = Math.min(offset - this.#offset, this.#until - this.#from);
-    if (count <= 0) return;
-    if (!this.#isPages) this.emit(this.#held.subarray(this.#from, this.#from + count));
-    this.#from += count;
-    this.#offset += count;
   }
 }
 

@@ -5,7 +5,7 @@ import { type Watch, watchChannel } from "./_watch.ts";
 import { MigrationError } from "./error.ts";
 import { IDLE_TIMEOUT } from "./receive.ts";
 import { readReturnPath } from "./return_path.ts";
-import type { StreamSource } from "./stream_file.ts";
+import type { SendContext, StreamSource } from "./stream_file.ts";
 
 /** ms in which what the peer said before it left must arrive, once a write has failed. */
 const LAST_WORDS = 1_000;
@@ -24,8 +24,10 @@ export interface SendOptions {
    * absent, the way in which the peer ended has told that already.
    */
   readonly wasReset?: () => Promise<boolean>;
-  /** Called for each chunk, with the bytes so far. */
-  readonly onProgress?: (bytes: number, total: number) => void;
+  /** What the stream is made with. */
+  readonly context?: SendContext;
+  /** Called for each chunk, with the bytes so far, and all there are where that is known. */
+  readonly onProgress?: (bytes: number, total: number | undefined) => void;
 }
 
 /** A stream that was sent whole. */
@@ -59,21 +61,28 @@ export async function sendStream(
   source: StreamSource,
   options: SendOptions = {},
 ): Promise<Sending> {
-  using watch = watchChannel(channel, {
+  const multifd = options.context?.multifd;
+  const close = () => {
+    channel.close();
+    multifd?.close();
+  };
+  using watch = watchChannel({ peer: channel.peer, close }, {
     idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   try {
     return await new Sender(channel, source, options, watch).run();
   } catch (error) {
+    source.abandon?.();
     throw watch.cause ?? error;
   } finally {
-    channel.close();
+    close();
   }
 }
 
 class Sender {
   #sent = 0;
+  #isWritten = false;
   #peerEnd: PeerEnd | undefined;
   readonly #peer: Promise<PeerEnd>;
 
@@ -88,29 +97,55 @@ class Sender {
 
   async run(): Promise<Sending> {
     const start = performance.now();
-    // A peer that is gone while a write is stuck must not keep it stuck.
-    this.#peer.then((end) => {
-      if (this.#isFinal(end) && this.#sent < this.source.length) this.channel.close();
-    });
     await this.#write();
     const acknowledged = await this.#acknowledgement();
-    return { bytes: this.#sent, elapsed: performance.now() - start, acknowledged };
+    const bytes = this.#sent + (this.options.context?.multifd?.bytes ?? 0);
+    return { bytes, elapsed: performance.now() - start, acknowledged };
   }
 
   async #write(): Promise<void> {
-    for await (const chunk of this.source.chunks()) {
-      if (this.#peerEnd !== undefined && this.#isFinal(this.#peerEnd)) {
-        throw this.#left(this.#peerEnd);
+    const { context } = this.options;
+    const chunks = iterate(this.source.chunks(context));
+    // A peer that is gone must not keep stuck what is written to it, or waited for on its behalf.
+    const gone = Promise.withResolvers<never>();
+    gone.promise.catch(() => {});
+    this.#peer.then((end) => {
+      if (!this.#isFinal(end) || this.#isWritten) return;
+      gone.reject(this.#left(end));
+      this.channel.close();
+      context?.multifd?.close();
+    });
+    try {
+      for (;;) {
+        const { value: chunk, done } = await Promise.race([chunks.next(), gone.promise]);
+        if (done) break;
+        await this.#put(chunk);
       }
-      try {
-        await this.channel.write(chunk);
-      } catch (error) {
-        throw this.#left(await this.#lastWords(error));
-      }
-      this.#sent += chunk.length;
-      this.watch.touch();
-      this.options.onProgress?.(this.#sent, this.source.length);
+      await Promise.race([context?.multifd?.finish(), gone.promise]);
+      this.#isWritten = true;
+    } catch (error) {
+      // It ends when what it waits for has settled; nobody waits for that.
+      Promise.resolve(chunks.return?.()).catch(() => {});
+      throw error;
     }
+  }
+
+  async #put(chunk: Uint8Array): Promise<void> {
+    if (this.watch.cause !== undefined) throw this.watch.cause;
+    if (this.#peerEnd !== undefined && this.#isFinal(this.#peerEnd)) {
+      throw this.#left(this.#peerEnd);
+    }
+    try {
+      await this.channel.write(chunk);
+    } catch (error) {
+      throw this.#left(await this.#lastWords(error));
+    }
+    this.#sent += chunk.length;
+    this.watch.touch();
+    this.options.onProgress?.(
+      this.#sent + (this.options.context?.multifd?.bytes ?? 0),
+      this.source.length,
+    );
   }
 
   /** Without a way back a peer may have nothing to say and still listen (`nc -l >file`). */
@@ -178,9 +213,10 @@ class Sender {
         hint: "the cause is in the target's log",
       });
     }
-    const when = this.#sent === this.source.length
+    const { length } = this.source;
+    const when = this.#isWritten
       ? "before it acknowledged the stream"
-      : `after ${this.#sent} of ${this.source.length} bytes`;
+      : `after ${this.#sent}${length === undefined ? "" : ` of ${length}`} bytes`;
     const reason = end.kind === "broken" ? `: ${(end.error as Error).message}` : "";
     return new MigrationError("PEER_CLOSED", {
       peer,
@@ -199,4 +235,8 @@ async function settled<T>(promise: Promise<T>, timeout: number): Promise<T | und
   } finally {
     clearTimeout(timer);
   }
+}
+
+function iterate<T>(items: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | Iterator<T> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
 }

@@ -15,7 +15,7 @@ import type { StreamSource } from "./stream_file.ts";
 export async function sendToFile(
   { path, offset }: FileAddress,
   source: StreamSource,
-  options: Pick<SendOptions, "signal" | "onProgress"> & {
+  options: Pick<SendOptions, "context" | "signal" | "onProgress"> & {
     readonly onConnected?: (peer: string, tls: undefined) => void;
   },
 ): Promise<Sending> {
@@ -25,7 +25,7 @@ export async function sendToFile(
   options.onConnected?.(`file:${path}`, undefined);
   let bytes = 0;
   try {
-    for await (const chunk of source.chunks()) {
+    for await (const chunk of source.chunks(options.context)) {
       options.signal?.throwIfAborted();
       await sink.write(chunk);
       bytes += chunk.length;

@@ -50,8 +50,10 @@ export function controlSource(setup: SourceSetup): SourceControls {
   const state = initialState();
   const { parameters, capabilities, objects } = setup;
   tellEvents({ state, capabilities, events });
-  const run = makeRunState(setup.running ? "running" : "paused", events);
+  const { source } = setup;
+  const run = makeRunState(setup.running ? "running" : "paused", events, source.run);
   let abort = new AbortController();
+  let switchOver = Promise.withResolvers<void>();
   return {
     side: "source",
     state,
@@ -62,26 +64,28 @@ export function controlSource(setup: SourceSetup): SourceControls {
     run,
     migrate(address) {
       abort = new AbortController();
+      switchOver = Promise.withResolvers();
       const signal = AbortSignal.any([setup.signal, abort.signal]);
-      return migrateOnce({ ...setup, signal }, state, run, address);
+      const beforeSwitchover = () => switchOver.promise;
+      return migrateOnce({ ...setup, signal, beforeSwitchover }, state, run, address);
     },
     cancel() {
       if (isUnderWay(state)) {
         abort.abort(new MigrationError("ABORTED", { cause: "migrate_cancel" }));
       }
     },
-    // A stream that is recorded, or made as it goes, has its switch in it.
-    switchOver: () => {},
+    switchOver: () => switchOver.resolve(),
   };
 }
 
 async function migrateOnce(
-  setup: SourceSetup,
+  setup: SourceSetup & { readonly beforeSwitchover: () => Promise<void> },
   state: MigrationState,
   run: RunState,
   address: Transport,
 ): Promise<void> {
-  const { source, signal, memory } = setup;
+  const { source, signal, memory, beforeSwitchover } = setup;
+  const { length } = source;
   const before = run.status;
   let tls: TlsChannel | undefined;
   beginState(state, "setup");
@@ -89,12 +93,14 @@ async function migrateOnce(
     const sending = await runSource({
       ...setup,
       address,
+      context: { state, beforeSwitchover, onStopped: () => run.set("finish-migrate") },
       onConnected: (peer, secured) => {
         tls = secured;
         state.ram = initialRam(memory);
         state.setupTime = performance.now() - state.started!;
         setStatus(state, "active");
-        countPass(state);
+        // A guest that runs counts its own passes.
+        if (length !== undefined) countPass(state);
         setup.onEvent({ kind: "connected", peer, tls });
       },
       onProgress: (bytes) => {

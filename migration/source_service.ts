@@ -1,6 +1,7 @@
 /** The source: dials, starts TLS in the client's role, sends. */
 
 import {
+  type Address,
   commandFailed,
   connect,
   descriptorChannel,
@@ -12,6 +13,9 @@ import {
 import { unlessAborted } from "../base/mod.ts";
 import type { ObjectRegistry, TlsCreds } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
+import type { MigrationCapabilities } from "./capabilities.ts";
+import { MigrationError } from "./error.ts";
+import { flushesByWord, MultifdWriter } from "./multifd_writer.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { explainHandshake } from "./refusal.ts";
 import { sendToFile } from "./send_to_file.ts";
@@ -19,13 +23,14 @@ import { sourceCredentials } from "./security.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
 import type { StreamSource } from "./stream_file.ts";
-import { descriptorNumber, refuseTlsOverFile } from "./transport.ts";
+import { descriptorNumber, isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** How a source works. */
 export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly address: Transport;
   readonly objects: ObjectRegistry;
   readonly parameters: Readonly<MigrationParameters>;
+  readonly capabilities?: Readonly<MigrationCapabilities>;
   readonly source: StreamSource;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
@@ -46,6 +51,12 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   const { address, objects, parameters, signal } = options;
   const creds = sourceCredentials(parameters, objects);
   refuseTlsOverFile(address, parameters);
+  if (options.capabilities?.multifd && !isSocket(address)) {
+    throw new MigrationError("REFUSED", {
+      text: "multifd is not supported by current protocol",
+      hint: "multifd dials several connections: tcp:HOST:PORT or unix:PATH",
+    });
+  }
   if (address.kind === "file") return await sendToFile(address, options.source, options);
   if (address.kind === "fd") {
     const channel = descriptorChannel(descriptorNumber(address), `fd:${address.name}`);
@@ -69,26 +80,74 @@ async function sendOver(
   creds: TlsCreds | undefined,
   options: SourceOptions,
 ): Promise<Sending> {
-  const { address, parameters, signal } = options;
-  let channel: ByteChannel = raw;
-  let tls: TlsChannel | undefined;
-  if (creds !== undefined) {
-    const hostname = checkedName(parameters["tls-hostname"], address);
-    const { handshakeTimeout } = options;
-    channel = tls = await startTls(raw, {
-      creds,
-      ...(hostname === undefined ? {} : { hostname }),
-      ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
-      ...(signal === undefined ? {} : { signal }),
-    }).catch((error) => {
-      throw explainHandshake(error, creds);
-    });
-  }
+  const { address, parameters, capabilities } = options;
+  const { channel, tls } = await secure(raw, creds, options);
   options.onConnected?.(channel.peer, tls);
+  const multifd = capabilities?.multifd
+    ? await dialChannels(creds, options).catch((error) => {
+      channel.close();
+      throw error;
+    })
+    : undefined;
   const wasReset = () => resetShows(channel, tls !== undefined);
   return await sendStream(channel, options.source, {
     ...options,
     ...(address.kind === "tcp" ? { wasReset } : {}),
+    context: {
+      parameters,
+      ...(capabilities === undefined ? {} : { capabilities }),
+      ...options.context,
+      ...(multifd === undefined ? {} : { multifd }),
+    },
+  });
+}
+
+interface Secured {
+  readonly channel: ByteChannel;
+  readonly tls?: TlsChannel;
+}
+
+async function secure(
+  raw: ByteChannel,
+  creds: TlsCreds | undefined,
+  { address, parameters, signal, handshakeTimeout }: SourceOptions,
+): Promise<Secured> {
+  if (creds === undefined) return { channel: raw };
+  const hostname = checkedName(parameters["tls-hostname"], address);
+  const tls = await startTls(raw, {
+    creds,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
+    ...(signal === undefined ? {} : { signal }),
+  }).catch((error) => {
+    throw explainHandshake(error, creds);
+  });
+  return { channel: tls, tls };
+}
+
+/** A QEMU takes the first connection for the main one: these come when that one stands. */
+async function dialChannels(
+  creds: TlsCreds | undefined,
+  options: SourceOptions,
+): Promise<MultifdWriter> {
+  const { address, parameters, source, signal } = options;
+  const compression = parameters["multifd-compression"];
+  const channels: ByteChannel[] = [];
+  try {
+    while (channels.length < parameters["multifd-channels"]) {
+      const raw = await connect(address as Address, signal === undefined ? {} : { signal });
+      channels.push((await secure(raw, creds, options)).channel);
+    }
+  } catch (error) {
+    for (const channel of channels) channel.close();
+    throw error;
+  }
+  return new MultifdWriter(channels, {
+    channels: channels.length,
+    compression,
+    level: parameters[compression === "zstd" ? "multifd-zstd-level" : "multifd-zlib-level"],
+    zeroPages: parameters["zero-page-detection"] === "multifd",
+    flushWord: flushesByWord(source.machine),
   });
 }
 

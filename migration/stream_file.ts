@@ -1,26 +1,50 @@
 /** A recorded stream in a file: verified first, then sent as often as one likes. */
 
 import { BaseError, fileError } from "../base/mod.ts";
+import type { MigrationCapabilities } from "./capabilities.ts";
 import { MigrationError } from "./error.ts";
+import type { MultifdWriter } from "./multifd_writer.ts";
+import type { MigrationParameters } from "./parameters.ts";
+import { splitStream } from "./split_stream.ts";
+import type { MigrationState } from "./state.ts";
 import { readStream } from "./stream_reader.ts";
 import type { StreamSummary } from "./stream_summary.ts";
 
 /** Bytes read at a time. */
 const CHUNK = 2 * 1024 * 1024;
 
+/** What a stream is made with. */
+export interface SendContext {
+  /** Where pages go that do not go with the stream. */
+  readonly multifd?: MultifdWriter;
+  /** Kept up to date by a guest that runs. */
+  readonly state?: MigrationState;
+  readonly parameters?: Readonly<MigrationParameters>;
+  readonly capabilities?: Readonly<MigrationCapabilities>;
+  /** Told when the guest stands still. */
+  readonly onStopped?: () => void;
+  /** Waits until a guest that stands still may be switched over (`pause-before-switchover`). */
+  readonly beforeSwitchover?: () => Promise<void>;
+}
+
 /** What can be sent. */
 export interface StreamSource {
-  /** Bytes up to and with the end marker. */
-  readonly length: number;
+  /** Bytes up to and with the end marker, where they are known before. */
+  readonly length?: number;
   /** Whether the stream opens the way back, so that the destination answers with SHUT. */
   readonly returnPath: boolean;
   readonly machine?: string;
   /** The stream from its start; a chunk is valid until the next one is asked for. */
-  chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  chunks(context?: SendContext): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Told that it was not sent: a guest goes on where it was. */
+  readonly abandon?: () => void;
+  /** Lets a guest run, or stand still. */
+  readonly run?: (running: boolean) => void;
 }
 
 /** A verified file. */
 export interface StreamFile extends StreamSource, Disposable {
+  readonly length: number;
   readonly summary: StreamSummary;
   /** Bytes of the file behind the end marker; they are not part of the stream. */
   readonly trailing: number;
@@ -61,7 +85,10 @@ export async function openStreamFile(
       length: summary.bytes,
       returnPath: summary.returnPath,
       ...(summary.machine === undefined ? {} : { machine: summary.machine }),
-      chunks: () => fileChunks(handle, file, summary.bytes),
+      chunks: ({ multifd } = {}) => {
+        const chunks = fileChunks(handle, file, summary.bytes);
+        return multifd === undefined ? chunks : splitStream(chunks, multifd);
+      },
       [Symbol.dispose]: () => handle.close(),
     };
   } catch (error) {

@@ -133,6 +133,12 @@ export class StreamWriter {
     return this.u64(RamSaveFlag.RAM_SAVE_FLAG_EOS).footer(sectionId);
   }
 
+  /** As {@linkcode endOfRam}, with the word that halts a QEMU's channels from 8.1 on. */
+  endOfRound(sectionId: number, multifd?: { readonly flushWord: boolean }): this {
+    if (multifd?.flushWord) this.u64(RamSaveFlag.RAM_SAVE_FLAG_MULTIFD_FLUSH);
+    return this.endOfRam(sectionId);
+  }
+
   /** A device's state. */
   device(head: SectionHead, payload: Uint8Array): this {
     return this.sectionHead(SectionType.QEMU_VM_SECTION_FULL, head).bytes(payload)

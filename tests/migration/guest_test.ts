@@ -1,43 +1,113 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import {
-  builtInGuest,
-  GUEST_BLOCK,
-  GUEST_MACHINE,
-  guestStream,
-  guestStreamLength,
-  parseGuestRam,
-} from "../../migration/guest.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { createHash } from "node:crypto";
+import { defaultCapabilities, setCapability } from "../../migration/capabilities.ts";
+import { builtInGuest, GUEST_BLOCK, GUEST_MACHINE, parseGuestRam } from "../../migration/guest.ts";
 import { MigrationError } from "../../migration/error.ts";
+import { guestMemory } from "../../migration/guest_memory.ts";
+import { LiveGuest } from "../../migration/live_guest.ts";
+import { defaultParameters } from "../../migration/parameters.ts";
+import { initialState, type MigrationState } from "../../migration/state.ts";
+import type { SendContext } from "../../migration/stream_file.ts";
 import { readStream } from "../../migration/stream_reader.ts";
-import { collected, readWhole } from "./streams.ts";
 
-Deno.test("guestStream() makes a stream that verifies, of the length it announces", () => {
-  const MiB = 1024 * 1024;
-  for (const size of [4096, 15 * 4096, 16 * 4096, MiB, 16 * MiB, 17 * MiB + 4096]) {
-    const reader = readStream();
-    let length = 0;
-    for (const chunk of guestStream(size)) {
-      reader.push(chunk);
-      length += chunk.length;
-    }
-    const summary = reader.end();
-    const pages = size / 4096;
-    const zero = Math.floor(pages / 16);
-    assertEquals(length, guestStreamLength(size));
-    assertEquals(summary.bytes, length);
-    assertEquals(summary.machine, GUEST_MACHINE);
-    assertEquals(summary.blocks, [{ name: GUEST_BLOCK, usedLength: size }]);
-    assertEquals(summary.pages.zero, zero);
-    assertEquals(summary.pages.normal, pages - zero + Math.min(64, pages));
-    assertEquals(summary.validation, { kind: "sections", devices: 0 });
-    assertEquals(builtInGuest(size).length, length);
+const MiB = 2 ** 20;
+
+/** Sends a guest into memory, as fast as it goes. */
+async function migrated(
+  guest: ReturnType<typeof builtInGuest>,
+  context: SendContext = {},
+): Promise<{ state: MigrationState; digest: string | undefined; zero: number }> {
+  const memory = guestMemory(512 * MiB);
+  const reader = readStream({ visitor: memory });
+  const { state = initialState() } = context;
+  for await (const chunk of guest.chunks({ ...context, state })) reader.push(chunk);
+  const summary = reader.end();
+  assertEquals(summary.bytes, state.bytes);
+  assertEquals(summary.machine, GUEST_MACHINE);
+  assertEquals(summary.validation, { kind: "sections", devices: 0 });
+  const digest = (await memory.digests()).get(GUEST_BLOCK);
+  return { state, digest, zero: summary.pages.zero };
+}
+
+Deno.test("builtInGuest() sends all of its memory, each page once, when it does not write", async () => {
+  for (const ram of [4096, 15 * 4096, 16 * 4096, MiB, 17 * MiB + 4096]) {
+    const guest = builtInGuest({ ram });
+    const parameters = { ...defaultParameters(), "max-bandwidth": 0 };
+    const { state, digest, zero } = await migrated(guest, { parameters });
+    assertEquals(digest, await guest.digest());
+    assertEquals(zero, Math.floor(ram / 4096 / 16));
+    assertEquals(state.ram!.normal + state.ram!.duplicate, ram / 4096);
+    assertEquals(state.ram!.passes, 3);
   }
 });
 
-Deno.test("guestStream() makes the same bytes each time", () => {
-  const [a, b] = [collected(guestStream(256 * 4096)), collected(guestStream(256 * 4096))];
-  assertEquals(a, b);
-  assertEquals(readWhole(a).bytes, a.length);
+Deno.test("builtInGuest() sends again what it wrote meanwhile, and what arrives is what it had", async () => {
+  const guest = builtInGuest({ ram: 32 * MiB, dirtyRate: 50 * MiB });
+  const parameters = { ...defaultParameters(), "max-bandwidth": 200 * MiB, "downtime-limit": 1 };
+  const { state, digest } = await migrated(guest, { parameters });
+  assertEquals(digest, await guest.digest());
+  assert(state.ram!.passes > 2, `${state.ram!.passes} passes`);
+  assert(state.ram!.normal + state.ram!.duplicate > 32 * MiB / 4096);
+  assertEquals(await guest.digest(), digest, "a guest that has gone writes no more");
+});
+
+Deno.test("builtInGuest() slows down a guest that writes faster than it can be sent", async () => {
+  const guest = builtInGuest({ ram: 16 * MiB, dirtyRate: 200 * MiB });
+  const parameters = {
+    ...defaultParameters(),
+    "max-bandwidth": 16 * MiB,
+    "downtime-limit": 30,
+    "cpu-throttle-initial": 60,
+    "cpu-throttle-increment": 39,
+  };
+  const capabilities = defaultCapabilities();
+  setCapability(capabilities, "auto-converge", true);
+  const { state, digest } = await migrated(guest, { parameters, capabilities });
+  assertEquals(digest, await guest.digest());
+  assert(state.throttle! >= 60, `${state.throttle} percent`);
+});
+
+Deno.test("builtInGuest() stands still until it may be switched over, and goes on when it is not", async () => {
+  const guest = builtInGuest({ ram: MiB, dirtyRate: 20 * MiB });
+  const capabilities = defaultCapabilities();
+  setCapability(capabilities, "pause-before-switchover", true);
+  const order: string[] = [];
+  const state = initialState();
+  state.onStatus = (status) => order.push(status);
+  await migrated(guest, {
+    state,
+    capabilities,
+    onStopped: () => order.push("stopped"),
+    beforeSwitchover: () => Promise.resolve(void order.push("asked")),
+  });
+  assertEquals(order, ["stopped", "pre-switchover", "asked", "device"]);
+
+  const other = builtInGuest({ ram: MiB, dirtyRate: 400 * MiB });
+  const chunks = other.chunks() as AsyncGenerator<Uint8Array>;
+  await chunks.next();
+  await chunks.return(undefined);
+  const before = await other.digest();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  other.run?.(false);
+  assert(await other.digest() !== before, "it runs on");
+});
+
+Deno.test("LiveGuest holds in each page what its number and its writes say", async () => {
+  const guest = new LiveGuest({ ram: MiB, dirtyRate: 1000 * MiB, workingSet: 4096 });
+  const still = new LiveGuest({ ram: MiB });
+  assertEquals(await guest.digest(), await still.digest());
+  guest.run();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  guest.stop();
+  assertEquals(guest.log.count, 1);
+  assert(guest.log.has(0));
+  const [bytes, page] = [new Uint8Array(MiB), new Uint8Array(4096)];
+  for (let i = 0; i < 256; i++) {
+    if (guest.isZero(i)) continue;
+    guest.read(i, page, new DataView(page.buffer), 0);
+    bytes.set(page, i * 4096);
+  }
+  assertEquals(createHash("sha256").update(bytes).digest("hex"), await guest.digest());
 });
 
 Deno.test("parseGuestRam() reads sizes as QEMU's -m does", () => {

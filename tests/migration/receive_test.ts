@@ -2,11 +2,10 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ByteChannel } from "../../engine/mod.ts";
 import { BaseError } from "../../base/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
-import { guestStream } from "../../migration/guest.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "../../migration/receive.ts";
 import type { StreamSink } from "../../migration/sink.ts";
 import { type ChannelPair, oneByte, pair, readToEnd, tcpPair } from "../support/channels.ts";
-import { collected, hex, joined, records } from "./streams.ts";
+import { collected, guestStream, hex, joined, records } from "./streams.ts";
 
 const WHOLE = joined(records());
 const PONG_1 = "0002000400000001";

@@ -1,23 +1,22 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ByteChannel } from "../../engine/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
-import { builtInGuest, guestStream } from "../../migration/guest.ts";
 import { receiveStream } from "../../migration/receive.ts";
 import { discardingSink } from "../../migration/sink.ts";
 import { type SendOptions, sendStream } from "../../migration/send.ts";
 import { resetShows } from "../../migration/source_service.ts";
 import type { StreamSource } from "../../migration/stream_file.ts";
 import { pair, readExactly, readToEnd, tcpPair } from "../support/channels.ts";
-import { hex } from "./streams.ts";
+import { guestStream, hex, stillGuest } from "./streams.ts";
 
-const GUEST = builtInGuest(4 * 1024 * 1024);
+const GUEST = stillGuest(4 * 1024 * 1024);
 /** How the source's service learns of a reset. */
 function wasReset(channel: ByteChannel): SendOptions {
   return { wasReset: () => resetShows(channel, false) };
 }
 
 /** The same without a way back: what was recorded so is sent so. */
-const SILENT: StreamSource = { ...GUEST, returnPath: false };
+const SILENT: StreamSource & { readonly length: number } = { ...GUEST, returnPath: false };
 
 Deno.test("sendStream() and receiveStream() agree", async () => {
   const [a, b] = await tcpPair();
@@ -109,7 +108,7 @@ for (const source of [GUEST, SILENT]) {
   const how = source.returnPath ? "with" : "without";
   Deno.test(`sendStream() notices a destination that refuses it (${how} return path)`, async () => {
     const large: StreamSource = {
-      ...builtInGuest(64 * 1024 * 1024),
+      ...stillGuest(64 * 1024 * 1024),
       returnPath: source.returnPath,
     };
     const [a, b] = await tcpPair();
@@ -125,7 +124,7 @@ for (const source of [GUEST, SILENT]) {
 }
 
 Deno.test("sendStream() notices a refusal after the last byte of a small stream was written", async () => {
-  const small: StreamSource = { ...builtInGuest(4096), returnPath: false };
+  const small: StreamSource = { ...stillGuest(4096), returnPath: false };
   const [a, b] = await tcpPair();
   const sending = sendStream(a, small, wasReset(a));
   sending.catch(() => {});

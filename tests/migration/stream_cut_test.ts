@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MigrationError } from "../../migration/error.ts";
-import { guestStream } from "../../migration/guest.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
-import { collected, joined, readWhole, records } from "./streams.ts";
+import { collected, guestStream, joined, readWhole, records } from "./streams.ts";
 
 function assertTruncated(bytes: Uint8Array, step: number): void {
   const error = assertThrows(() => readWhole(bytes, step), MigrationError);

@@ -1,10 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { BaseError } from "../../base/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
-import { guestStream } from "../../migration/guest.ts";
 import { openStreamFile } from "../../migration/stream_file.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-import { collected, hex, joined, records } from "./streams.ts";
+import { collected, guestStream, hex, joined, records } from "./streams.ts";
 
 async function read(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];

@@ -1,6 +1,7 @@
 /** Streams made by hand, record by record, and readers of them in any cut. */
 
 import { SectionType } from "../../migration/stream_constants.ts";
+import type { StreamSource } from "../../migration/stream_file.ts";
 import { readStream, type StreamReaderOptions } from "../../migration/stream_reader.ts";
 import type { StreamSummary } from "../../migration/stream_summary.ts";
 import { StreamWriter } from "../../migration/stream_writer.ts";
@@ -100,4 +101,35 @@ export function randomFrom(seed: number): () => number {
     x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+const MACHINE = "virtcreds-guest-1";
+
+/** The stream of a guest of so many bytes that stands still, one page in 16 zero; 1 MiB a chunk. */
+export function* guestStream(size: number): Generator<Uint8Array<ArrayBuffer>, void, void> {
+  const pages = size / 4096;
+  yield new StreamWriter().header(MACHINE).command("OPEN_RETURN_PATH")
+    .ramStart(RAM, [{ name: "guest.ram", usedLength: size }]).finish();
+  for (let page = 0; page < pages;) {
+    const part = new StreamWriter().ramPart(SectionType.QEMU_VM_SECTION_PART, RAM);
+    for (const until = Math.min(pages, page + 256); page < until; page++) {
+      const block = page === 0 ? "guest.ram" : undefined;
+      const noise = randomFrom(page);
+      if (page % 16 === 15) part.zeroPage(page * 4096, block);
+      else {
+        const content = new Uint32Array(1024).map(() => noise() * 2 ** 32);
+        part.page(page * 4096, new Uint8Array(content.buffer), block);
+      }
+    }
+    yield part.endOfRam(RAM).finish();
+  }
+  yield new StreamWriter().ramPart(SectionType.QEMU_VM_SECTION_END, RAM).endOfRam(RAM)
+    .end({ page_size: 4096, devices: [] }).finish();
+}
+
+/** The same as what can be sent. */
+export function stillGuest(size: number): StreamSource & { readonly length: number } {
+  let length = 0;
+  for (const chunk of guestStream(size)) length += chunk.length;
+  return { length, returnPath: true, machine: MACHINE, chunks: () => guestStream(size) };
 }

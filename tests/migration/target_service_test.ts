@@ -4,16 +4,15 @@ import { type Address, connect, listen, startTls } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
-import { builtInGuest, guestStream } from "../../migration/guest.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
 import { runSource } from "../../migration/source_service.ts";
 import { runTarget, type TargetEvent, type TargetOptions } from "../../migration/target_service.ts";
 import { readToEnd } from "../support/channels.ts";
 import { makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-import { collected, hex, joined, records } from "./streams.ts";
+import { collected, guestStream, hex, joined, records, stillGuest } from "./streams.ts";
 
-const GUEST = builtInGuest(2 * 1024 * 1024);
+const GUEST = stillGuest(2 * 1024 * 1024);
 const ANY: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 
 interface Running extends AsyncDisposable {
@@ -221,7 +220,7 @@ Deno.test("runTarget() goes on with serve, and replaces the file each time", asy
   const file = `${temp.path}/guest`;
   await using target = await start({ file, serve: true });
   for (const size of [1, 3, 2]) {
-    const guest = builtInGuest(size * 1024 * 1024);
+    const guest = stillGuest(size * 1024 * 1024);
     await send(target.address, guest);
     assertEquals(Deno.statSync(file).size, guest.length);
   }
