@@ -3,19 +3,24 @@
 import { resolve } from "@std/path";
 import type { ShownCertificate } from "../ca/mod.ts";
 import { DIR_FLAG, untilText } from "./_ca_flags.ts";
-import type { Command, Input } from "./_command.ts";
+import { type Command, type Input, usage } from "./_command.ts";
 import { line } from "./_output.ts";
 
 /** The command. */
 export const caShow: Command = {
   name: "ca show",
   summary: "show what was issued for a host, or one certificate by its serial",
-  usage: "HOST|SERIAL [--json] [--dir DIR]",
+  usage: "HOST|SERIAL [--json|--pem] [--dir DIR]",
   examples: [
     ["deno task ca show host-a", "what it holds now, then what it had"],
     ["deno task ca show 5f:0a:… --json", "one certificate, for a program"],
+    ["deno task ca show 5f:0a:… --pem", "the certificate itself, one of years ago too"],
   ],
-  flags: [DIR_FLAG, { name: "json", help: "one JSON object for each certificate" }],
+  flags: [
+    DIR_FLAG,
+    { name: "json", help: "one JSON object for each certificate" },
+    { name: "pem", help: "the certificates in PEM" },
+  ],
   operands: { name: "HOST|SERIAL", min: 1, max: 1 },
   notes:
     "The subject is spelled as QEMU's authz objects and libvirt's lists of allowed names want it.",
@@ -23,6 +28,9 @@ export const caShow: Command = {
 };
 
 async function run(input: Input): Promise<number> {
+  if (input.on("json") && input.on("pem")) {
+    throw usage("--json and --pem are two forms", "give one of them");
+  }
   const { daysUntil, showIssued } = await import("../ca/mod.ts");
   const shown = await showIssued(input.operands[0]!, { dir: input.get("dir")! });
   for (const one of shown) {
@@ -36,7 +44,8 @@ async function run(input: Input): Promise<number> {
           revoked,
         }),
       );
-    } else print(one, daysUntil(new Date(), one.notAfter));
+    } else if (input.on("pem")) console.log(one.pem.trimEnd());
+    else print(one, daysUntil(new Date(), one.notAfter));
   }
   return 0;
 }

@@ -81,6 +81,8 @@ Deno.test("ca show prints all of a certificate", async () => {
     `${cwd}/pki/hosts/a/client-cert.pem`,
     `${cwd}/pki/hosts/a/server-cert.pem`,
   ]);
+  const pem = await virtcreds(["ca", "show", serial, "--pem"], { cwd });
+  assertEquals(pem.stdout, Deno.readTextFileSync(`${pki.host("a")}/server-cert.pem`));
   assertEquals((await virtcreds(["ca", "show", "zz"], { cwd })).code, 1);
 });
 
@@ -88,6 +90,7 @@ Deno.test("ca list and ca status take one form and spans of time that there are"
   for (
     const [args, error] of [
       [["list", "--json", "--csv"], "--json and --csv are two forms"],
+      [["show", "a", "--json", "--pem"], "--json and --pem are two forms"],
       [["status", "--nagios", "--prometheus"], "--prometheus and --nagios are two forms"],
       [["status", "--expiring", "soon"], "--expiring takes a span such as 30d, not 'soon'"],
     ] as const
