@@ -198,9 +198,7 @@ function sayWritten(plan: ExportPlan, written: ExportWritten, out: string): void
   for (const file of written.stale) {
     say(`warning: ${file} is from before and would be read too`, `rm ${file}`);
   }
-  if (plan.layout.judge === "qemu" && plan.layout.name !== "spice") {
-    say(`hint: QEMU takes it as dir=${resolve(out)}; see: deno task creds check ${out}`);
-  }
+  say(`hint: see what its reader says: deno task creds check --layout ${plan.layout.name} ${out}`);
 }
 
 function sayNotes(plan: ExportPlan): void {

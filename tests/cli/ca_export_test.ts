@@ -33,7 +33,10 @@ Deno.test("ca export shows what goes where, and writes it or packs it", async ()
   ], { cwd, env: { INIT_CWD: cwd } });
   assertEquals(
     [written.code, written.stderr],
-    [0, `hint: QEMU takes it as dir=${cwd}/creds; see: deno task creds check creds\n`],
+    [
+      0,
+      "hint: see what its reader says: deno task creds check --layout qemu creds\n",
+    ],
   );
   assertEquals(modeOf(`${cwd}/creds`), 0o750);
   assertEquals(modeOf(`${cwd}/creds/server-key.pem`), 0o600);
