@@ -277,7 +277,7 @@ async function write(
 }
 
 function actsOf(
-  { certificate: own, file }: PickedAuthority,
+  { certificate: own, file, chain }: PickedAuthority,
   issued: readonly PickedCertificate[],
   plan: Plan,
 ): Act[] {
@@ -291,6 +291,13 @@ function actsOf(
       certificate: own.raw,
       note: `the CA, ${file}`,
     },
+    ...chain.map((one): Act => ({
+      act: "import",
+      issuer: issuerId(one.issuer.raw),
+      serial: serialOf(one),
+      certificate: one.raw,
+      note: "its issuer",
+    })),
     ...issued.map(({ host, serial, certificate, file }): Act => ({
       act: "import",
       host,

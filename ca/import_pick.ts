@@ -57,9 +57,12 @@ export async function pickAuthority(
     throw refuse("it has no certificate of a CA", "name it: --ca-cert FILE");
   }
   const picked = new Map<string, PickedAuthority>();
+  const [likely, others] = byLikelihood(keys);
   let locked: string | undefined;
   let failure: { file: string; cause: string } | undefined;
-  for (const { file: keyFile, pem: keyPem } of byLikelihood(keys)) {
+  for (const { file: keyFile, pem: keyPem } of [...likely, ...others]) {
+    // A CA has one key and its hosts have thousands.
+    if (picked.size > 0 && others.some((one) => one.file === keyFile)) break;
     const encrypted = isEncrypted(keyPem);
     if (encrypted && passphrase === undefined) {
       locked ??= keyFile;
@@ -84,8 +87,8 @@ export async function pickAuthority(
     const chain = chainOf(newest.certificate, found, signatureCheck(engine));
     picked.set(spki, { ...newest, key, keyPem, keyFile, chain });
   }
-  const [first, ...others] = picked.values();
-  if (first !== undefined && others.length === 0) return first;
+  const [first, ...more] = picked.values();
+  if (first !== undefined && more.length === 0) return first;
   for (const one of picked.values()) one.key[Symbol.dispose]();
   if (first !== undefined) {
     const files = [...picked.values()].map(({ file }) => file);
@@ -112,12 +115,10 @@ function isAuthority({ basicConstraints }: Certificate): boolean {
   return basicConstraints?.ca === true;
 }
 
-/** A CA has one key and its hosts have thousands: the one that is called so is opened first. */
-function byLikelihood(keys: readonly FoundKey[]): FoundKey[] {
-  const rank = ({ file }: FoundKey) =>
-    /(^|\/)(ca|root)[^/]*$|ca[-_.]?key[^/]*$/i.test(file) ? 0 : 1;
-  const likely = keys.filter((key) => rank(key) === 0);
-  return likely.length > 0 ? likely : [...keys];
+/** Parts the keys that are called a CA's from the others. */
+function byLikelihood(keys: readonly FoundKey[]): [likely: FoundKey[], others: FoundKey[]] {
+  const isLikely = ({ file }: FoundKey) => /(^|\/)(ca|root)[^/]*$|ca[-_.]?key[^/]*$/i.test(file);
+  return [keys.filter(isLikely), keys.filter((key) => !isLikely(key))];
 }
 
 function chainOf(
@@ -168,30 +169,43 @@ export async function pickCertificates(
   const keys = await keysByPublic(material.keys, engine);
   const issued = new Map<string, PickedCertificate>();
   const foreign: { file: string; cause: string }[] = [];
-  const seen = new Set<string>();
-  for (const { file, certificate } of material.certificates) {
-    const id = certificate.raw.toHex();
-    if (seen.has(id) || isOwn(certificate, authority)) continue;
-    seen.add(id);
+  for (const { certificate, files } of distinct(material.certificates)) {
+    if (isOwn(certificate, authority)) continue;
     const serial = serialOf(certificate);
+    const file = files.at(-1)!;
     const refuse = (cause: string) => foreign.push({ file, cause });
+    const isSigned = isSignedBy(certificate, authority.certificate);
     if (!isSame(certificate.issuer, authority.certificate.subject)) refuse("another CA issued it");
-    else if (isSignedBy(certificate, authority.certificate) !== true) {
-      refuse("the CA's key did not sign it");
-    } else if (issued.has(serial)) {
+    else if (isSigned === undefined) refuse("its signature is of a kind that cannot be checked");
+    else if (!isSigned) refuse("the CA's key did not sign it");
+    else if (issued.has(serial)) {
       refuse(`its serial ${serial} is the one of ${issued.get(serial)!.file}`);
     } else {
+      const locked = files.map((one) => keys.locked.get(stemOf(one)));
       issued.set(serial, {
         file,
         certificate,
         serial,
         host: isAuthority(certificate) ? "" : hostNameOf(certificate),
         roles: rolesOf(certificate),
-        keyPem: keys.public.get(certificate.spki.toHex()) ?? keys.locked.get(stemOf(file)),
+        keyPem: keys.public.get(certificate.spki.toHex()) ??
+          locked.find((pem) => pem !== undefined),
       });
     }
   }
   return { issued: [...issued.values()], foreign };
+}
+
+/** The same certificate may lie under its serial and under its name. */
+function distinct(found: readonly FoundCertificate[]) {
+  const files = new Map<string, { certificate: Certificate; files: string[] }>();
+  for (const { file, certificate } of found) {
+    const id = certificate.raw.toHex();
+    const known = files.get(id);
+    if (known === undefined) files.set(id, { certificate, files: [file] });
+    else known.files.push(file);
+  }
+  return files.values();
 }
 
 function isOwn(certificate: Certificate, { certificate: own, chain }: PickedAuthority): boolean {

@@ -73,7 +73,11 @@ async function crlText(file: string): Promise<string> {
 /** Renews, issues and revokes, as with any other CA. */
 async function goOn(dir: string, host: string, passphrase?: string, rekey = false): Promise<void> {
   const context = { dir, engine, passphrase };
-  const renewed = await renewHosts({ ...context, rekey, selection: { kind: "all" } });
+  const renewed = await renewHosts({
+    ...context,
+    rekey,
+    selection: { kind: "hosts", hosts: [host] },
+  });
   assertEquals(renewed.outcomes.map((one) => one.ok), renewed.outcomes.map(() => true));
   assertWholeSet(`${dir}/hosts/${host}`);
   await issueHost({ ...context, host: "new.example" });
@@ -97,21 +101,23 @@ programTest(
     await easy(
       "--subject-alt-name=DNS:vm2.example,IP:192.0.2.2",
       "build-serverClient-full",
-    "vm2",
+      "vm2",
       "nopass",
     );
     await easy("build-client-full", "gone.example", "nopass");
     await easy("revoke", "gone.example", "keyCompromise");
+    await easy("--passout=pass:of its own", "build-server-full", "locked.example");
     await easy("gen-crl");
     const [source, dir] = [`${temp.path}/pki`, `${temp.path}/new`];
     const result = await takeOver(source, dir);
     assertEquals([result.kind, result.name, result.issued, result.revoked], [
       "easy-rsa",
       "CN=Easy CA",
-      3,
+      4,
       1,
     ]);
     assertEquals(result.hosts, [
+      { host: "locked.example", roles: ["server"], withoutKey: [] },
       { host: "vm1.example", roles: ["server"], withoutKey: [] },
       { host: "vm2", roles: ["server", "client"], withoutKey: [] },
     ]);
@@ -129,6 +135,14 @@ programTest(
       `${source}/issued/vm1.example.crt`,
     );
     await goOn(dir, "vm2");
+    // A key under its own passphrase came along as it is.
+    const key = Deno.readTextFileSync(`${dir}/hosts/locked.example/server-key.pem`);
+    const { outcomes } = await renewHosts({
+      ...{ dir, engine, selection: { kind: "hosts", hosts: ["locked.example"] } },
+      hostPassphrase: "of its own",
+    });
+    assertEquals(outcomes.map((one) => one.ok), [true]);
+    assertEquals(key, Deno.readTextFileSync(`${source}/private/locked.example.key`));
     await assertTrust(
       `${source}/ca.crt`,
       `${dir}/ca-crl.pem`,
