@@ -8,7 +8,6 @@ import {
   MULTIFD_PACKET_BYTES,
   type MultifdCompression,
   MultifdFlag,
-  multifdInit,
   writeMultifdHeader,
 } from "./multifd_packet.ts";
 import { DEFAULT_PAGE_SIZE } from "./stream_constants.ts";
@@ -58,6 +57,7 @@ export class MultifdWriter {
   #failure: { readonly error: unknown } | undefined;
   #finished = false;
 
+  /** @param channels Connections whose first messages have been sent. */
   constructor(channels: readonly ByteChannel[], readonly settings: MultifdSettings) {
     const { compression, level } = settings;
     this.#lanes = channels.map((channel, id) => {
@@ -69,7 +69,6 @@ export class MultifdWriter {
         view: new DataView(bytes.buffer),
         busy: undefined,
       };
-      this.#occupy(lane, () => this.#write(lane, multifdInit({ channel: id })));
       this.#listen(channel, id);
       return lane;
     });

@@ -15,6 +15,7 @@ import type { ObjectRegistry, TlsCreds } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationCapabilities } from "./capabilities.ts";
 import { MigrationError } from "./error.ts";
+import { multifdInit } from "./multifd_packet.ts";
 import { flushesByWord, MultifdWriter } from "./multifd_writer.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { explainHandshake } from "./refusal.ts";
@@ -136,7 +137,10 @@ async function dialChannels(
   try {
     while (channels.length < parameters["multifd-channels"]) {
       const raw = await connect(address as Address, signal === undefined ? {} : { signal });
-      channels.push((await secure(raw, creds, options)).channel);
+      const { channel } = await secure(raw, creds, options);
+      channels.push(channel);
+      // A QEMU waits for it and shakes no other hand meanwhile.
+      await channel.write(multifdInit({ channel: channels.length - 1 }));
     }
   } catch (error) {
     for (const channel of channels) channel.close();

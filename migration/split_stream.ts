@@ -33,6 +33,7 @@ export async function* splitStream(
 class Splitter {
   /** What the reader has found in a chunk, in its order. */
   #found: (Page | { readonly records: Uint8Array } | "list" | "end")[] = [];
+  #chunk: Uint8Array | undefined;
   #sectionId = 0;
   readonly #seen = new Map<RamBlock, PageBitmap>();
   /** The pages of one packet. */
@@ -56,13 +57,20 @@ class Splitter {
           const last = this.#found.pop() as { readonly records: Uint8Array };
           this.#found.push({ records: last.records.subarray(0, -8) }, "list");
         },
-        page: (block, offset, bytes) => this.#found.push({ block, offset, bytes }),
+        // A page across a border lies in a buffer of the reader's that is its own again at once.
+        page: (block, offset, bytes) =>
+          this.#found.push({
+            block,
+            offset,
+            bytes: bytes.buffer === this.#chunk?.buffer ? bytes : bytes.slice(),
+          }),
         zero: (block, offset) => this.#found.push({ block, offset }),
         end: () => this.#found.push("end"),
       },
       onBorder: (kind, offset) => this.#records.border(kind, offset),
     });
     for await (const chunk of chunks) {
+      this.#chunk = chunk;
       this.#records.feed(chunk);
       reader.push(chunk);
       this.#records.settle(reader.bytes);

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
-import { migrationEnd } from "../../migration/qmp_client.ts";
-import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
+import { formatAddress } from "../../channel/mod.ts";
+import { migrationEnd, runState } from "../../migration/qmp_client.ts";
+import { qemuTls, startProgram, startTarget, tlsFlags } from "../migration/programs.ts";
 import { virtcreds } from "../support/command.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
-import { type Qemu, startQemu } from "../support/qemu.ts";
+import { incomingAddress, type Qemu, startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const HOSTS = [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }];
@@ -122,3 +123,89 @@ for (const [channels, compression, returnPath] of WAYS) {
     },
   );
 }
+
+/** A QEMU that waits, and whose memory can be looked at in a file. */
+async function waitingQemu(file: string, size: number, creds: string): Promise<Qemu> {
+  const qemu = await startQemu({
+    machine: "pc-i440fx-7.2,memory-backend=m0",
+    memory: `${size / MiB}M`,
+    args: [
+      "-S",
+      "-object",
+      `memory-backend-file,id=m0,size=${size},mem-path=${file},share=on`,
+      "-incoming",
+      "defer",
+    ],
+  });
+  await qemuTls(qemu, creds, "server");
+  return qemu;
+}
+
+async function listens(qemu: Qemu): Promise<string> {
+  await qemu.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
+  return formatAddress(await incomingAddress(qemu));
+}
+
+for (const [channels, compression] of [[0, ""], [1, "zlib"], [2, "none"], [4, "zstd"]] as const) {
+  const way = channels === 0 ? "one connection" : `${channels} channels with ${compression}`;
+  const multifd = channels === 0 ? [] : flags(channels, compression);
+  programTest(
+    `a guest of ours that writes meanwhile goes whole into a QEMU over ${way} and TLS 1.3`,
+    ["qemu-system-x86_64"],
+    async () => {
+      using temp = temporaryDirectory();
+      const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+      const file = `${temp.path}/ram`;
+      await using qemu = await waitingQemu(file, 64 * MiB, pki.host("vm2"));
+      if (channels > 0) await setMultifd(qemu, channels, compression);
+      await using source = startProgram("source", [
+        ...tlsFlags(pki.host("vm1"), "client"),
+        ...multifd,
+        ...["--migrate", await listens(qemu), "--guest-ram", "64M", "--dirty-rate", "20M"],
+        ...["--guest-machine", "pc-i440fx-7.2", "--guest-block", "m0"],
+        ...["--parameter", "downtime-limit=20"],
+      ]);
+      assertEquals(await source.exit, 0, source.stderr() + qemu.stderr());
+      assertMatch(source.stderr(), /TLS1\.3 TLS_AES_256_GCM.* acknowledged by the destination/);
+      assertEquals((await migrationEnd(qemu.qmp)).status, "completed", qemu.stderr());
+      const digest = createHash("sha256").update(Deno.readFileSync(file)).digest("hex");
+      assertEquals(source.stdout(), `${digest}  m0\n`);
+    },
+  );
+}
+
+programTest(
+  "a kept guest goes over multifd into a QEMU, with its devices, and runs there",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+    const size = 32 * MiB;
+    const digest = writeMemory(`${temp.path}/ram`, size);
+    const kept = `${temp.path}/guest.mig`;
+    {
+      await using qemu = await startQemu({
+        machine: "pc-i440fx-7.2,memory-backend=m0",
+        args: ["-S", ...memoryFile(`${temp.path}/ram`, size)],
+      });
+      await qemu.qmp.execute("migrate", { uri: `exec:cat >${kept}` });
+      assertEquals((await migrationEnd(qemu.qmp)).status, "completed");
+    }
+    for (const [channels, compression] of [[2, "none"], [3, "zlib"]] as const) {
+      const file = `${temp.path}/ram${channels}`;
+      await using qemu = await waitingQemu(file, size, pki.host("vm2"));
+      await setMultifd(qemu, channels, compression);
+      await using source = startProgram("source", [
+        ...tlsFlags(pki.host("vm1"), "client"),
+        ...flags(channels, compression),
+        ...["--migrate", await listens(qemu), "--in", kept],
+      ]);
+      assertEquals(await source.exit, 0, source.stderr() + qemu.stderr());
+      assertEquals((await migrationEnd(qemu.qmp)).status, "completed", qemu.stderr());
+      const loaded = createHash("sha256").update(Deno.readFileSync(file)).digest("hex");
+      assertEquals(loaded, digest);
+      await qemu.qmp.execute("cont");
+      await runState(qemu.qmp, "running");
+    }
+  },
+);
