@@ -1,7 +1,7 @@
 /** The authority's CRL made anew: what it has revoked before stays revoked, its number rises. */
 
-import { decodePem, encodePem, readTextLimited } from "../base/mod.ts";
-import { parseCrl } from "../creds/mod.ts";
+import { decodePem, encodePem, readTextLimited, sameBytes } from "../base/mod.ts";
+import { type Certificate, parseCrl } from "../creds/mod.ts";
 import type { SigningKey } from "../engine/mod.ts";
 import type { Act } from "./act.ts";
 import { crlNumberAt, type RevokedEntry, signCrl } from "./crl.ts";
@@ -86,6 +86,20 @@ function entryOf({ serial, date, reason }: StoredRevocation): RevokedEntry {
 
 function maximum(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
+}
+
+/**
+ * Puts lists together: those of a file, with newer ones of the same issuers in their place, and
+ * only of issuers that are trusted.
+ */
+export function mergeLists(pem: string, newer: string, trust: readonly Certificate[]): string {
+  const lists = new Map<string, Uint8Array>();
+  for (const { label, der } of [...decodePem(pem), ...decodePem(newer)]) {
+    if (label !== CRL_LABEL) continue;
+    const issuer = parseCrl(der).issuer.raw;
+    if (trust.some(({ subject }) => sameBytes(subject.raw, issuer))) lists.set(issuer.toHex(), der);
+  }
+  return [...lists.values()].map((der) => encodePem(CRL_LABEL, der)).join("");
 }
 
 function othersIn(paths: PkiPaths, issuer: IssuerIdentity): Uint8Array[] {

@@ -6,6 +6,7 @@ import {
   derBitString,
   derBoolean,
   derChildren,
+  derInteger,
   derOctetString,
   derOid,
   derSequence,
@@ -50,11 +51,12 @@ export const IP_NAME = 0x87;
 /** AuthorityKeyIdentifier's keyIdentifier. */
 const KEY_IDENTIFIER = 0x80;
 
-/** Writes basicConstraints, critical, without a path length. */
-export function basicConstraints(ca: boolean): Uint8Array {
+/** Writes basicConstraints, critical, of a host, or of a CA with so many CAs below it at most. */
+export function basicConstraints(ca: boolean, pathLength?: number): Uint8Array {
   // DER leaves out what is the default: cA FALSE.
-  const value = ca ? derSequence(derBoolean(true)) : derSequence();
-  return extension(OID.basicConstraints, value, true);
+  if (!ca) return extension(OID.basicConstraints, derSequence(), true);
+  const length = pathLength === undefined ? [] : [derInteger(pathLength)];
+  return extension(OID.basicConstraints, derSequence(derBoolean(true), ...length), true);
 }
 
 /** Writes keyUsage. */

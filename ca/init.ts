@@ -1,19 +1,21 @@
 /** A new authority. */
 
 import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
-import type { KeyEngine, KeyType } from "../engine/mod.ts";
+import { type Certificate, parseCertificate } from "../creds/mod.ts";
+import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
 import { changePki } from "./change.ts";
-import { parseDomain, parseNetwork } from "./constraints.ts";
+import { parseDomain, parseNetwork, type Subtree } from "./constraints.ts";
 import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { keyIdentifier } from "./extensions.ts";
-import { signEmptyCrl } from "./issuer.ts";
+import { bundlePem, signEmptyCrl, trusted } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { wayBack } from "./missing.ts";
 import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
+import { within } from "./next_authority.ts";
 import {
   CA_CERTIFICATE_FILE,
   CA_CRL_FILE,
@@ -25,11 +27,15 @@ import {
   pkiPaths,
 } from "./pki.ts";
 import { authorityExtensions } from "./profile.ts";
+import { adoptAbove, type RootOptions, withRoot } from "./root.ts";
 import { issuerId } from "./store.ts";
-import { authorityValidity, CA_DAYS } from "./validity.ts";
+import { authorityValidity, CA_DAYS, checkDays, LONGEST_DAYS, type Validity } from "./validity.ts";
 
 /** Name of a CA unless said otherwise. */
 export const CA_NAME = "virtcreds CA";
+
+/** Name of a root unless said otherwise. */
+export const ROOT_NAME = "virtcreds root CA";
 
 /** What a new authority is to be. */
 export interface InitOptions extends LockOptions {
@@ -47,11 +53,13 @@ export interface InitOptions extends LockOptions {
   readonly keyType?: KeyType;
   /** Days of validity, {@linkcode CA_DAYS} by default. */
   readonly days?: number;
-  readonly engine: KeyEngine;
+  readonly engine: Engine;
   /** `pkcs11:` URI of a key in a token (RFC 7512), which then is the CA's. */
   readonly key?: string | undefined;
   /** Encrypts the key, or is the PIN of its token. */
   readonly passphrase?: string | undefined;
+  /** The root that signs it, made if it is not there; it signs itself without one. */
+  readonly root?: (RootOptions & { readonly name?: string | undefined }) | undefined;
   readonly clock?: Clock;
 }
 
@@ -69,10 +77,14 @@ export interface InitResult {
   readonly sha256: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** The root that signed it, with its subject, and whether it was made for that. */
+  readonly root:
+    | { readonly dir: string; readonly name: string; readonly isNew: boolean }
+    | undefined;
 }
 
 /**
- * Makes a CA: key, self-signed certificate and an empty CRL. An existing one is never touched.
+ * Makes a CA: key, certificate and an empty CRL. An existing one is never touched.
  *
  * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`,
  * `SUBJECT`, `DNS_NAME`, `IP_ADDRESS`, `DAYS`
@@ -90,7 +102,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     ...(options.permitDns ?? []).map(parseDomain),
     ...(options.permitIp ?? []).map(parseNetwork),
   ];
-  const validity = authorityValidity(now, days);
+  checkDays(days);
   refuseExisting(paths);
   const uri = options.key === undefined ? undefined : checkKeyUri(options.key, "--key");
   using key = uri === undefined
@@ -98,41 +110,39 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     : await openTokenKey(uri, engine, options.passphrase, uri);
   const subject = encodeName([...attributes, ["CN", name]]);
   const serial = randomSerial();
-  const certificate = await signCertificate({
-    serial,
-    issuer: subject,
-    subject,
-    ...validity,
-    publicKey: key.publicKey,
-    extensions: authorityExtensions(key.publicKey, permitted),
-  }, key);
+  const own = { serial, subject, publicKey: key.publicKey, permitted, days, now };
+  const signed = options.root === undefined
+    ? await selfSigned(own, key)
+    : await signedByRoot(own, options, options.root);
+  const { certificate, above, ...validity } = signed;
   const keyId = keyIdentifier(key.publicKey);
   const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
   const [keyFile, keyText] = uri === undefined
     ? [CA_KEY_FILE, await key.exportPem(options.passphrase)]
     : [CA_KEY_URI_FILE, `${uri}\n`];
   ensureRoot(paths.root);
-  await changePki(paths, options, (change) => {
+  await changePki(paths, options, async (change) => {
     refuseExisting(paths);
     const staged = change.stageAuthority("create");
     createFile(`${staged}/${keyFile}`, keyText, 0o600, false);
-    createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644, false);
-    createFile(
-      `${staged}/${CA_CERTIFICATE_FILE}`,
-      encodePem("CERTIFICATE", certificate),
-      0o644,
-      false,
-    );
+    createFile(`${staged}/${CA_CRL_FILE}`, crl + above.crlPem, 0o644, false);
+    const text = encodePem("CERTIFICATE", certificate) + bundlePem(above.certificates);
+    createFile(`${staged}/${CA_CERTIFICATE_FILE}`, text, 0o644, false);
     const issuer = issuerId(subject);
     change.signedBy({ key, [Symbol.dispose]: () => {} });
-    change.record({ act: "init", issuer, serial: serialText(serial), certificate });
+    change.record({
+      act: "init",
+      issuer: issuerId(parseCertificate(certificate).issuer.raw),
+      serial: serialText(serial),
+      certificate,
+    });
     change.record({
       act: "crl",
       issuer,
       number: BigInt(`0x${crlNumberAt(now).toHex()}`),
       sha256: sha256(decodePem(crl)[0]!.der),
     });
-    return Promise.resolve();
+    await adoptAbove(change, above.certificates, above.crlPem);
   });
   return {
     dir: paths.root,
@@ -146,7 +156,80 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     serial: serialText(serial),
     sha256: fingerprint(certificate),
     ...validity,
+    root: above.root,
   };
+}
+
+/** A CA's own certificate before somebody signed it. */
+interface OwnFields {
+  readonly serial: Uint8Array;
+  readonly subject: Uint8Array;
+  readonly publicKey: Uint8Array;
+  readonly permitted: readonly Subtree[];
+  readonly days: number;
+  readonly now: Date;
+}
+
+/** A CA's certificate, and what is above it in the files of hosts. */
+interface SignedOwn extends Validity {
+  readonly certificate: Uint8Array;
+  readonly above: {
+    readonly certificates: readonly Certificate[];
+    readonly crlPem: string;
+    readonly root: InitResult["root"];
+  };
+}
+
+async function selfSigned(own: OwnFields, key: SigningKey): Promise<SignedOwn> {
+  const { subject, now, days, publicKey, permitted } = own;
+  const validity = authorityValidity(now, days);
+  const extensions = authorityExtensions(publicKey, permitted);
+  const fields = { ...own, ...validity, issuer: subject, extensions };
+  const certificate = await signCertificate(fields, key);
+  return {
+    certificate,
+    ...validity,
+    above: { certificates: [], crlPem: "", root: undefined },
+  };
+}
+
+/** Made first, where there is none: with the same kind of key, for twice as long. */
+async function signedByRoot(
+  own: OwnFields,
+  options: InitOptions,
+  root: RootOptions & { readonly name?: string | undefined },
+): Promise<SignedOwn> {
+  const { engine, keyType } = options;
+  const isNew = !isThere(pkiPaths(root.dir).caCertificate);
+  if (isNew) {
+    await initAuthority({
+      dir: root.dir,
+      engine,
+      name: root.name ?? ROOT_NAME,
+      ...(keyType === undefined ? {} : { keyType }),
+      days: Math.min(LONGEST_DAYS, 2 * own.days),
+      passphrase: root.passphrase,
+      clock: () => own.now,
+    });
+  }
+  return await withRoot({ ...options, clock: () => own.now }, undefined, async (signer, record) => {
+    const validity = within(authorityValidity(own.now, own.days), signer);
+    const extensions = authorityExtensions(own.publicKey, own.permitted, signer);
+    const fields = { ...own, ...validity, issuer: signer.subject, extensions };
+    const certificate = await signCertificate(fields, signer.key);
+    record(own.serial, certificate);
+    const { certificates, crlPem } = signer;
+    const name = signer.certificate.subject.text;
+    return {
+      certificate,
+      ...validity,
+      above: {
+        certificates: trusted(certificates, signer.certificate, own.now),
+        crlPem,
+        root: { dir: root.dir, name, isNew },
+      },
+    };
+  });
 }
 
 function refuseExisting(paths: PkiPaths): void {

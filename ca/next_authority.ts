@@ -142,7 +142,7 @@ async function makeAuthority(
 }
 
 /** Nothing is valid for longer than who signs it. */
-function within({ notBefore, notAfter }: Validity, signer: Validity | undefined): Validity {
+export function within({ notBefore, notAfter }: Validity, signer: Validity | undefined): Validity {
   if (signer === undefined) return { notBefore, notAfter };
   return {
     notBefore: notBefore < signer.notBefore ? signer.notBefore : notBefore,

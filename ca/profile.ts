@@ -38,6 +38,8 @@ export type Role = "server" | "client";
 export const ROLES: readonly Role[] = ["server", "client"];
 
 const CA_CONSTRAINTS = basicConstraints(true);
+/** Of a CA that issues for hosts, not for CAs. */
+const ISSUING_CONSTRAINTS = basicConstraints(true, 0);
 const CA_USAGE = keyUsage(["keyCertSign", "cRLSign"], true);
 const LEAF_CONSTRAINTS = basicConstraints(false);
 const SIGNING_USAGE = keyUsage(["digitalSignature"], false);
@@ -50,16 +52,22 @@ const PURPOSE: Readonly<Record<Role, Uint8Array>> = {
   client: extendedKeyUsage(PURPOSE_NAME.client),
 };
 
-/** The extensions of a self-signed CA certificate that may vouch for all names or a few. */
+/**
+ * The extensions of a CA certificate that may vouch for all names or a few.
+ *
+ * @param root What signs it, where that is another CA.
+ */
 export function authorityExtensions(
   publicKey: Uint8Array,
   permitted: readonly Subtree[] = [],
+  root?: { readonly keyId: Uint8Array | undefined },
 ): Uint8Array[] {
   return [
-    CA_CONSTRAINTS,
+    root === undefined ? CA_CONSTRAINTS : ISSUING_CONSTRAINTS,
     CA_USAGE,
     subjectKeyIdentifier(keyIdentifier(publicKey)),
     ...(permitted.length === 0 ? [] : [nameConstraints(encodePermitted(permitted))]),
+    ...(root?.keyId === undefined ? [] : [authorityKeyIdentifier(root.keyId)]),
   ];
 }
 

@@ -28,6 +28,7 @@ import { isThere, type PkiPaths, pkiPaths, REQUEST_FILE } from "./pki.ts";
 import { isRevoked } from "./plan.ts";
 import type { Role } from "./profile.ts";
 import type { HostRequest, KeptKey } from "./request.ts";
+import type { RootOptions } from "./root.ts";
 import { readRevoked } from "./revoked.ts";
 import { isDue } from "./validity.ts";
 
@@ -49,6 +50,8 @@ export interface RenewOptions extends IssueContext {
   readonly days?: number | undefined;
   /** Renews the CA's certificate too; done in any case if that has expired. */
   readonly authority?: boolean;
+  /** The root that then signs, where the CA is an issuing one. */
+  readonly root?: RootOptions | undefined;
   /** Called with the number of hosts that are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -113,7 +116,7 @@ async function renewAuthority(
     const issuer = change.signedBy(
       await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
     );
-    return await stageAuthority(paths, issuer, change, now);
+    return await stageAuthority(paths, issuer, change, now, options);
   });
 }
 

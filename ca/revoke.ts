@@ -1,20 +1,20 @@
 /** Certificates revoked, and the CRL that says so brought to every host's directory. */
 
-import { type Clock, decodePem, encodePem, systemClock } from "../base/mod.ts";
-import { parseCrl } from "../creds/mod.ts";
+import { type Clock, encodePem, readTextLimited, systemClock } from "../base/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
 import { type Change, changePki } from "./change.ts";
 import type { RevokedEntry } from "./crl.ts";
-import { type MadeCrl, signCrlOf } from "./crl_file.ts";
+import { type MadeCrl, mergeLists, signCrlOf } from "./crl_file.ts";
 import { CaError } from "./error.ts";
 import { heldHosts, readCertificate } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { findIssued, type IssuedRecord, serialText } from "./issued.ts";
-import { identify, type IssuerIdentity, openIssuer } from "./issuer.ts";
+import { identify, type IssuerIdentity, openIssuer, readAuthority } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
 import { CA_CERTIFICATE_FILE, isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { CRL_LABEL, readRevoked, type ReasonName, REASONS } from "./revoked.ts";
+import { adoptAbove, type RootOptions } from "./root.ts";
 import { issuerId, type Store } from "./store.ts";
 import { checkDays } from "./validity.ts";
 
@@ -28,6 +28,8 @@ export interface CrlOptions extends LockOptions {
   readonly passphrase?: string | undefined;
   /** Days until the next CRL is due; until the CA ends by default. */
   readonly days?: number | undefined;
+  /** The root of an issuing CA, whose CRL is made anew and brought too. */
+  readonly root?: RootOptions | undefined;
 }
 
 /** A CRL that is in its places. */
@@ -41,6 +43,17 @@ export interface PublishedCrl {
   readonly count: number;
   /** Hosts whose directory has it. */
   readonly hosts: readonly string[];
+}
+
+/** The lists of a root, its own made anew. */
+async function rootLists(options: CrlOptions, root: RootOptions): Promise<string> {
+  const { file } = await publishCrl({
+    ...options,
+    dir: root.dir,
+    passphrase: root.passphrase,
+    root: undefined,
+  });
+  return readTextLimited(file);
 }
 
 /** What was revoked. */
@@ -60,9 +73,10 @@ export interface RevokeResult {
 export async function publishCrl(options: CrlOptions): Promise<PublishedCrl> {
   const paths = pkiPaths(options.dir);
   refuseWithoutAuthority(paths);
+  const above = options.root === undefined ? "" : await rootLists(options, options.root);
   return await changePki(paths, options, async (change) => {
     const signers = await openSigners(paths, options, change);
-    return await makeCrl(paths, options, change, signers, []);
+    return await makeCrl(paths, options, change, signers, [], above);
   });
 }
 
@@ -179,6 +193,7 @@ async function makeCrl(
   change: Change,
   signers: readonly Signer[],
   revoked: readonly { readonly issuer: Uint8Array; readonly entry: RevokedEntry }[],
+  above = "",
 ): Promise<PublishedCrl> {
   const now = (options.clock ?? systemClock)();
   const days = options.days === undefined ? undefined : checkDays(options.days);
@@ -192,20 +207,13 @@ async function makeCrl(
     const dir = `${paths.hosts}/${host}`;
     return isOwnDirectory(dir) && isThere(`${dir}/${CA_CERTIFICATE_FILE}`);
   });
-  change.stageCrl(mergeCrls(made), hosts);
+  const [first] = made as [MadeCrl];
+  const newer = made.map(({ der }) => encodePem(CRL_LABEL, der)).join("") + above;
+  const { certificates } = readAuthority(paths);
+  change.stageCrl(mergeLists(first.pem, newer, certificates), hosts);
   for (const { act } of made) change.record(act);
-  const [{ number, thisUpdate, nextUpdate }] = made as [MadeCrl];
+  await adoptAbove(change, [], above);
+  const { number, thisUpdate, nextUpdate } = first;
   const count = made.reduce((sum, { entries }) => sum + entries.length, 0);
   return { file: paths.caCrl, number, thisUpdate, nextUpdate, count, hosts };
-}
-
-/** The new lists, and those that were there of others. */
-function mergeCrls(made: readonly MadeCrl[]): string {
-  const [first] = made as [MadeCrl];
-  if (made.length === 1) return first.pem;
-  const issuers = new Set(made.map(({ der }) => parseCrl(der).issuer.raw.toHex()));
-  const others = decodePem(first.pem).map(({ der }) => der)
-    .filter((der) => !issuers.has(parseCrl(der).issuer.raw.toHex()));
-  return [...made.map(({ der }) => der), ...others]
-    .map((der) => encodePem(CRL_LABEL, der)).join("");
 }

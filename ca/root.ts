@@ -1,16 +1,18 @@
 /** A root CA that is kept elsewhere: fetched to sign the certificate of an issuing CA. */
 
-import { systemClock } from "../base/mod.ts";
-import type { Clock } from "../base/mod.ts";
-import type { Certificate } from "../creds/mod.ts";
+import { type Clock, decodePem, systemClock } from "../base/mod.ts";
+import { type Certificate, parseCrl } from "../creds/mod.ts";
 import type { Engine } from "../engine/mod.ts";
 import { serialText } from "./certificate.ts";
-import { changePki } from "./change.ts";
+import { type Change, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
+import { serialOf } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { type Issuer, openIssuer } from "./issuer.ts";
 import type { LockOptions } from "./lock.ts";
+import { sha256 } from "./log_entry.ts";
 import { pkiPaths } from "./pki.ts";
+import { CRL_LABEL, crlNumberOf } from "./revoked.ts";
 import { issuerId } from "./store.ts";
 
 /** Where the root is. */
@@ -69,4 +71,35 @@ export async function withRoot<T>(
         certificate,
       }));
   });
+}
+
+/**
+ * Notes in an issuing CA's log what hosts get of the CAs above it, as far as that is new there: it
+ * was made elsewhere.
+ */
+export async function adoptAbove(
+  change: Change,
+  certificates: readonly Certificate[],
+  lists: string,
+): Promise<void> {
+  const store = await change.store();
+  for (const certificate of certificates) {
+    const [issuer, serial] = [issuerId(certificate.issuer.raw), serialOf(certificate)];
+    const known = await store.certificatesWith(serial);
+    if (known.some((one) => one.issuer === issuer)) continue;
+    change.record({ act: "adopt", issuer, serial, certificate: certificate.raw });
+  }
+  for (const { label, der } of decodePem(lists)) {
+    if (label !== CRL_LABEL) continue;
+    const crl = parseCrl(der);
+    const [issuer, number] = [issuerId(crl.issuer.raw), crlNumberOf(crl)];
+    if (number <= await store.crlNumber(issuer)) continue;
+    const before = new Set((await store.revocations(issuer)).map((one) => one.serial));
+    for (const [text, date] of crl.revoked) {
+      const serial = text.replace(/^00(?=..)/, "");
+      if (before.has(serial)) continue;
+      change.record({ act: "revoke", issuer, serial, revoked: { date }, note: "from the CRL" });
+    }
+    change.record({ act: "adopt", issuer, number, sha256: sha256(der) });
+  }
 }

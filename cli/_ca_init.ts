@@ -9,9 +9,17 @@ import {
   untilText,
 } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
-import { say } from "./_output.ts";
-import { newPassphrase, PASSPHRASE_FLAG, tokenPin } from "./_passphrase.ts";
-import type { Command, Input } from "./_command.ts";
+import { line, say } from "./_output.ts";
+import {
+  newPassphrase,
+  PASSPHRASE_FLAG,
+  ROOT_DIR_FLAG,
+  ROOT_PASSPHRASE_FLAG,
+  rootOptions,
+  tokenPin,
+} from "./_passphrase.ts";
+import type { InitOptions } from "../ca/mod.ts";
+import { type Command, type Input, usage } from "./_command.ts";
 
 /** The command. */
 export const caInit: Command = {
@@ -31,6 +39,7 @@ export const caInit: Command = {
       'deno task ca init --key "pkcs11:token=virt;object=ca-key;type=private"',
       "its key in a token, which signs",
     ],
+    ["deno task ca init --root-dir /media/root", "an issuing CA under a root kept offline"],
   ],
   flags: [
     DIR_FLAG,
@@ -56,13 +65,24 @@ export const caInit: Command = {
       help: "pkcs11: URI of the key in a token that is to sign, in the place of a new one",
     },
     PASSPHRASE_FLAG,
+    ROOT_DIR_FLAG,
+    {
+      name: "root-name",
+      value: "CN",
+      help: "common name of the root, where it is made; virtcreds root CA when absent",
+    },
+    ROOT_PASSPHRASE_FLAG,
     ENGINE_FLAG,
   ],
   notes: `An existing CA is never overwritten. With --passphrase-file the key is encrypted (PBES2,
 AES-256-CBC, PBKDF2-SHA-256 with 600,000 rounds), as openssl and certtool read it; on a terminal
 --passphrase-file - asks for the passphrase. A token's URI lies in DIR/ca-key.uri, its PIN nowhere.
 What --permit-dns and --permit-ip allow stands in the certificate as critical name constraints; a
-kind of name that neither speaks of stays free.`,
+kind of name that neither speaks of stays free.
+With --root-dir this is an issuing CA: the root in that directory signs its certificate. Where there
+is no root it is made, for twice as long; take the directory away then, and bring it for renew
+--ca, rotate start and crl alone. What hosts get suits every line of QEMU: both CAs in ca-cert.pem,
+the issuing CA's certificate behind their own.`,
   run,
 };
 
@@ -80,6 +100,7 @@ async function run(input: Input): Promise<number> {
     days: input.number("days", 1, LONGEST_DAYS)!,
     engine: await engineFor(input),
     key,
+    root: await rootFor(input),
     passphrase: key === undefined ? await newPassphrase(input) : await tokenPin(input),
     onWait: sayWaiting(dir),
   });
@@ -93,8 +114,24 @@ async function run(input: Input): Promise<number> {
   );
   console.log(`  CRL          ${made.files.crl}, empty`);
   console.log(`  SHA-256      ${made.sha256}`);
+  if (made.root !== undefined) {
+    const { name, dir, isNew } = made.root;
+    console.log(
+      line(`  root         ${name}, ${isNew ? "made in" : "of"} ${dir}: keep it offline`),
+    );
+  }
   say(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);
   return 0;
+}
+
+async function rootFor(input: Input): Promise<InitOptions["root"]> {
+  const name = input.get("root-name");
+  const root = await rootOptions(input, true);
+  if (root !== undefined) return { ...root, name };
+  if (name !== undefined) {
+    throw usage("--root-name is for --root-dir", "see: deno task ca init --help");
+  }
+  return undefined;
 }
 
 function dirFlag(dir: string): string {

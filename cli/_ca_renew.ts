@@ -14,6 +14,9 @@ import {
   HOST_PASSPHRASE_FLAG,
   hostPassphrase,
   PASSPHRASE_FLAG,
+  ROOT_DIR_FLAG,
+  ROOT_PASSPHRASE_FLAG,
+  rootOptions,
 } from "./_passphrase.ts";
 import { type Progress, progressBar } from "./_progress.ts";
 
@@ -27,6 +30,7 @@ export const caRenew: Command = {
     ["deno task ca renew --before 30d", "every host whose time ends within 30 days"],
     ["deno task ca renew host-a --rekey", "one host, with new keys"],
     ["deno task ca renew --all --ca", "the CA's certificate and every host"],
+    ["deno task ca renew --all --ca --root-dir /media/root", "the same, of an issuing CA"],
   ],
   flags: [
     DIR_FLAG,
@@ -37,6 +41,8 @@ export const caRenew: Command = {
     { name: "ca", help: "a new certificate for the CA's key first; anyway if it has expired" },
     { name: "days", value: "N", help: "days until they expire; as many as before when absent" },
     PASSPHRASE_FLAG,
+    ROOT_DIR_FLAG,
+    ROOT_PASSPHRASE_FLAG,
     HOST_PASSPHRASE_FLAG,
     { name: "json", help: "one JSON object for each host" },
     ENGINE_FLAG,
@@ -62,6 +68,7 @@ async function run(input: Input, signal: AbortSignal): Promise<number> {
     selection,
     rekey: input.on("rekey"),
     authority: input.on("ca"),
+    root: await rootOptions(input),
     days: input.number("days", 1, LONGEST_DAYS),
     engine: await engineFor(input),
     hostPassphrase: await hostPassphrase(input),

@@ -5,7 +5,13 @@ import { DIR_FLAG, sayStrayFiles, sayWaiting } from "./_ca_flags.ts";
 import type { Command, Flag, Input } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { say } from "./_output.ts";
-import { authorityPassphrase, PASSPHRASE_FLAG } from "./_passphrase.ts";
+import {
+  authorityPassphrase,
+  PASSPHRASE_FLAG,
+  ROOT_DIR_FLAG,
+  ROOT_PASSPHRASE_FLAG,
+  rootOptions,
+} from "./_passphrase.ts";
 
 const DAYS_FLAG: Flag = {
   name: "days",
@@ -62,11 +68,14 @@ export const caCrl: Command = {
   examples: [
     ["deno task ca crl", "the same revocations, good until the CA ends"],
     ["deno task ca crl --days 30", "for those who want to see a new one each month"],
+    ["deno task ca crl --root-dir /media/root", "that of an issuing CA's root too"],
   ],
   flags: [
     DIR_FLAG,
     DAYS_FLAG,
     PASSPHRASE_FLAG,
+    ROOT_DIR_FLAG,
+    ROOT_PASSPHRASE_FLAG,
     { name: "json", help: "one JSON object" },
     ENGINE_FLAG,
   ],
@@ -98,7 +107,8 @@ async function revoke(input: Input): Promise<number> {
 
 async function crl(input: Input): Promise<number> {
   const { publishCrl } = await import("../ca/mod.ts");
-  const made = await publishCrl(await optionsFor(input));
+  const root = await rootOptions(input);
+  const made = await publishCrl({ ...await optionsFor(input), root });
   await sayStrayFiles(input.get("dir")!);
   if (input.on("json")) console.log(JSON.stringify(crlJson(made)));
   else printCrl(made);

@@ -90,14 +90,21 @@ export async function nextPassphrase(input: Input): Promise<string | undefined> 
   return await read(input, NEW_PASSPHRASE_FLAG, "passphrase of the next CA's key", true);
 }
 
-/** The root CA that the flags name; whoever sits at a terminal is asked for its passphrase. */
-export async function rootOptions(input: Input): Promise<RootOptions | undefined> {
+/**
+ * The root CA that the flags name; whoever sits at a terminal is asked for its passphrase.
+ *
+ * @param isNew Whether it may have to be made.
+ */
+export async function rootOptions(
+  input: Input,
+  isNew = false,
+): Promise<RootOptions | undefined> {
   const dir = input.get(ROOT_DIR_FLAG.name);
   if (dir === undefined) return undefined;
   const { authorityKeyLock } = await import("../ca/mod.ts");
   const lock = authorityKeyLock(dir);
   const label = lock === "pin" ? "PIN of the root's token" : "passphrase of the root's key";
-  const given = await read(input, ROOT_PASSPHRASE_FLAG, label, false);
+  const given = await read(input, ROOT_PASSPHRASE_FLAG, label, isNew && lock === "none");
   if (given !== undefined || lock === "none" || !Deno.stdin.isTerminal()) {
     return { dir, passphrase: given };
   }
