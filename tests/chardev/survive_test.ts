@@ -1,0 +1,161 @@
+import { assert, assertEquals } from "@std/assert";
+import { connect, type TcpAddress } from "../../channel/mod.ts";
+import { backoff, parseSocketChardev, serveChardev, splice } from "../../chardev/mod.ts";
+import { tcpPair } from "../support/channels.ts";
+import { SOAK, soakCount, soakRow } from "../support/soak.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { dial, directories, objects, serve } from "./devices.ts";
+import { testLocal } from "./local.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** What hostile clients send before they fall silent. */
+const OPENINGS: readonly Uint8Array[] = [
+  new Uint8Array(0),
+  // The header of a handshake record that never comes, and of one that is too long.
+  Uint8Array.of(0x16, 3, 1, 2, 0),
+  Uint8Array.of(0x16, 3, 1, 0xff, 0xff, 1),
+  bytes("GET / HTTP/1.1\r\n\r\n"),
+  crypto.getRandomValues(new Uint8Array(600)),
+  new Uint8Array(20_000).fill(0x16),
+];
+
+Deno.test("a chardev server echoes for the good client while hostile ones come in numbers", async () => {
+  using folder = temporaryDirectory();
+  const dirs = await directories(folder.path);
+  using ours = await objects(undefined, dirs.localhost, "server");
+  using theirs = await objects(undefined, dirs.elsewhere, "client");
+  await using server = await serve(ours, { handshakeTimeout: SOAK ? 5000 : 1500 });
+  const local = testLocal();
+  const stop = new AbortController();
+  const good = dial(theirs, server.address, { local, signal: stop.signal });
+  const times: number[] = [];
+  const echo = async (word: string) => {
+    const start = performance.now();
+    local.type(word);
+    await server.local.until(word);
+    server.local.type(`<${word}>`);
+    await local.until(`<${word}>`);
+    times.push(performance.now() - start);
+  };
+  await echo("first");
+  const count = soakCount(1000, 100);
+  const hostile = Array.from({ length: count }, (_, i) => attack(server.address, i));
+  for (let i = 0; i < 30; i++) await echo(`word ${i} `);
+  const finished = await Promise.all(hostile);
+  await echo("last");
+  assertEquals(server.names.length, 1);
+  assert(finished.every((ended) => ended), "a hostile client was never sent away");
+  stop.abort();
+  await good;
+  times.sort((a, b) => a - b);
+  soakRow(
+    "hostile clients beside a good one",
+    count,
+    `all sent away, echo p50 ${times[16]!.toFixed(1)} ms, worst ${times.at(-1)!.toFixed(1)} ms`,
+  );
+});
+
+/** Comes, says something bad, and waits until it is sent away; half of them hang up their side. */
+async function attack(address: TcpAddress, number: number): Promise<boolean> {
+  await using client = await connect(address, { timeout: 60_000 });
+  await client.write(OPENINGS[number % OPENINGS.length]!).catch(() => {});
+  if (number % 2 === 1) await client.closeWrite().catch(() => {});
+  const buffer = new Uint8Array(1024);
+  for (;;) {
+    const count = await client.read(buffer).catch(() => null);
+    if (count === null) return true;
+  }
+}
+
+Deno.test("splice() holds a flooding peer back and still sends what is typed", async () => {
+  const [here, there] = await tcpPair();
+  const local = testLocal();
+  let shown = 0;
+  const slow = {
+    ...local,
+    async write(data: Uint8Array) {
+      shown += data.length;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    },
+  };
+  const joined = splice(here, slow);
+  const flood = bytes("y\n".repeat(32 * 1024));
+  let sent = 0;
+  let flooding = true;
+  const before = Deno.memoryUsage();
+  const yes = (async () => {
+    while (flooding) {
+      await there.write(flood);
+      sent += flood.length;
+    }
+  })();
+  const total = soakCount(1024, 64) * 1024 * 1024;
+  while (shown < total / 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  local.type("\x03");
+  assertEquals(await there.read(new Uint8Array(16)), 1);
+  while (shown < total) await new Promise((resolve) => setTimeout(resolve, 5));
+  flooding = false;
+  await yes;
+  // What is under way is in the kernel's buffers and one of ours, not in a queue.
+  assert(sent - shown < 64 * 1024 * 1024, `${sent - shown} bytes are under way`);
+  const grown = (Deno.memoryUsage().external - before.external) / 2 ** 20;
+  assert(grown < 64, `${grown} MiB more`);
+  there.close();
+  assertEquals((await joined).by, "peer");
+  soakRow("bytes of a flood to a slow console", total, `${grown.toFixed(1)} MiB more memory`);
+});
+
+Deno.test("backoff() spreads the clients of a server that was started anew", () => {
+  const firsts = Array.from({ length: 300 }, () => backoff(1000).next());
+  assert(firsts.every((pause) => pause >= 500 && pause <= 1500));
+  // In each tenth of the span there are some: the chance of an empty one is about 1 to 10^13.
+  for (let from = 500; from < 1500; from += 100) {
+    assert(firsts.some((pause) => pause >= from && pause <= from + 100), `none from ${from} ms`);
+  }
+  const middle = backoff(1000, () => 0.5);
+  const pauses = Array.from({ length: 6 }, () => middle.next());
+  assertEquals(pauses, [1000, 2000, 4000, 8000, 8000, 8000]);
+  middle.reset();
+  assertEquals(middle.next(), 1000);
+  const long = backoff(30_000, () => 0.5);
+  assertEquals([long.next(), long.next(), long.next()], [30_000, 60_000, 60_000]);
+  assertEquals(backoff(3_600_000, () => 0).next(), 1_800_000);
+});
+
+Deno.test("clients with reconnect all come back to a server that was started anew", async () => {
+  using folder = temporaryDirectory();
+  const path = `${folder.path}/s`;
+  const chardev = parseSocketChardev(`socket,id=s,path=${path},server=on`);
+  const { runClient } = await import("../../chardev/mod.ts");
+  const stop = new AbortController();
+  const count = soakCount(300, 60);
+  let [up, retries] = [0, 0];
+  const clients = Array.from(
+    { length: count },
+    (_, i) =>
+      runClient(parseSocketChardev(`socket,id=c${i},path=${path},reconnect-ms=100`), {
+        objects: undefined as never,
+        local: testLocal(),
+        signal: stop.signal,
+        events: {
+          connected: () => up++,
+          left: () => up--,
+          retrying: () => retries++,
+          logFailed() {},
+        },
+      }).catch(() => {}),
+  );
+  for (let round = 0; round < 2; round++) {
+    await using server = await serveChardev(chardev);
+    const served = [];
+    while (served.length < count) served.push(await server.accept());
+    while (up < count) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (const channel of served) channel.close();
+    server.close();
+    while (up > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  stop.abort();
+  await Promise.all(clients);
+  assert(retries > 0);
+});
