@@ -1,7 +1,7 @@
 /** The strict look at an endpoint: what RFC 5280 and practice say, and where QEMUs differ. */
 
 import type { Engine } from "../engine/mod.ts";
-import type { Inspection } from "./_inspect.ts";
+import type { Identity, Inspection } from "./_inspect.ts";
 import { type MendContext, reissue } from "./_mend.ts";
 import { mendOf, STRICT_RULES, type StrictSubject } from "./_strict_certificate.ts";
 import { fileFindings, type KeyRegister, type StrictFinding } from "./_strict_files.ts";
@@ -38,9 +38,8 @@ export function strictFindings(
   outcomes: readonly Outcome[],
   context: StrictContext,
 ): Finding[] {
-  const { dir, endpoint, identity } = inspection;
-  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
-  const mending: MendContext = { dir, endpoint, leaf };
+  const { dir, endpoint } = inspection;
+  const mending: MendContext = { dir, endpoint, leaf: leafOf(inspection.identity) };
   const accepting = outcomes.filter(({ ok }) => ok).map(({ qemu }) => qemu);
   const whoever = accepting.length === outcomes.length && outcomes.length > 1
     ? accepting.some((name) => name.startsWith("libvirt ")) ? listVersions(accepting) : "QEMU"
@@ -50,9 +49,7 @@ export function strictFindings(
   const found = [
     ...certificateFindings(inspection, mending, context.chain),
     ...fileFindings(inspection, mending, context.keys),
-    ...(leaf === undefined || accepting.length === 0
-      ? []
-      : pathFindings(leaf, inspection, mending, context)),
+    ...(accepting.length === 0 ? [] : pathFindings(inspection, mending, context)),
   ];
   return [
     ...difference(outcomes),
@@ -66,26 +63,43 @@ export function strictFindings(
   ];
 }
 
+function identitiesOf({ identity, numbered }: Inspection): readonly Identity[] {
+  return [identity, ...numbered];
+}
+
+function leafOf({ leaf }: Identity): Certificate | undefined {
+  return leaf?.ok ? leaf.value : undefined;
+}
+
+/** The authorities that an identity brings along. */
+function aboveOf({ chain }: Identity): readonly Certificate[] {
+  return chain?.ok ? chain.value.slice(1) : [];
+}
+
 function* certificateFindings(
   inspection: Inspection,
   mending: MendContext,
   chain: ChainContext,
 ): Iterable<StrictFinding> {
-  const { endpoint, identity, caCert, anchors } = inspection;
-  const above = identity.chain?.ok ? identity.chain.value.slice(1) : [];
+  const { endpoint, caCert, anchors } = inspection;
   const authorities = (anchors?.ok ? anchors.value : []).slice(0, MAX_AUTHORITIES);
-  const everybody = [...above, ...authorities];
-  const of = (certificate: Certificate, role: StrictSubject["role"]): StrictSubject => ({
-    certificate,
-    role,
-    endpoint,
-    issuer: issuerOf(certificate, everybody, chain),
-    mending,
-  });
-  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
-  if (leaf !== undefined) yield* apply(of(leaf, "leaf"), identity.cert.path);
-  for (const authority of above) yield* apply(of(authority, "authority"), identity.cert.path);
-  for (const authority of authorities) yield* apply(of(authority, "authority"), caCert.path);
+  for (const identity of identitiesOf(inspection)) {
+    const above = aboveOf(identity);
+    const of = (certificate: Certificate, role: StrictSubject["role"]): StrictSubject => ({
+      certificate,
+      role,
+      endpoint,
+      issuer: issuerOf(certificate, [...above, ...authorities], chain),
+      mending,
+    });
+    const leaf = leafOf(identity);
+    if (leaf !== undefined) yield* apply(of(leaf, "leaf"), identity.cert.path);
+    for (const authority of above) yield* apply(of(authority, "authority"), identity.cert.path);
+  }
+  for (const certificate of authorities) {
+    const issuer = issuerOf(certificate, authorities, chain);
+    yield* apply({ certificate, role: "authority", endpoint, issuer, mending }, caCert.path);
+  }
 }
 
 function* apply(subject: StrictSubject, file: string): Iterable<StrictFinding> {
@@ -113,38 +127,37 @@ function issuerOf(
 }
 
 /** Our own validation of what some QEMU accepts; rules that have findings of their own are off. */
-function pathFindings(
-  leaf: Certificate,
-  { endpoint, identity, anchors }: Inspection,
+function* pathFindings(
+  inspection: Inspection,
   mending: MendContext,
   { engine, chain }: StrictContext,
-): StrictFinding[] {
-  const result = validatePath(leaf, {
-    engine,
-    trusted: anchors?.ok ? anchors.value : [],
-    intermediates: identity.chain?.ok ? identity.chain.value.slice(1) : [],
-    at: chain.now,
-    endpoint,
-    keyUsage: ["digitalSignature"],
-    conformance: "path",
-    allowWeak: true,
-  });
-  // What this engine cannot check has its finding, and QEMU's can.
-  if (result.ok || result.code === "unsupported-algorithm") return [];
-  const { code, message, section } = result;
-  const reference = section === undefined
-    ? "its own bounds"
-    : /^\d/.test(section)
-    ? `RFC 5280 ${section}`
-    : section;
-  return [{
-    code: "PATH_REFUSED",
-    severity: "error",
-    file: identity.cert.path,
-    cause: `path validation ends with ${code}: ${message}`,
-    mend: reissue(mending),
-    reference,
-  }];
+): Iterable<StrictFinding> {
+  const { endpoint, anchors } = inspection;
+  for (const identity of identitiesOf(inspection)) {
+    const leaf = leafOf(identity);
+    if (leaf === undefined) continue;
+    const result = validatePath(leaf, {
+      engine,
+      trusted: anchors?.ok ? anchors.value : [],
+      intermediates: aboveOf(identity),
+      at: chain.now,
+      endpoint,
+      keyUsage: ["digitalSignature"],
+      conformance: "path",
+      allowWeak: true,
+    });
+    // What this engine cannot check has its finding, and QEMU's can.
+    if (result.ok || result.code === "unsupported-algorithm") continue;
+    const { code, message, section = "its own bounds" } = result;
+    yield {
+      code: "PATH_REFUSED",
+      severity: "error",
+      file: identity.cert.path,
+      cause: `path validation ends with ${code}: ${message}`,
+      mend: reissue(mending),
+      reference: /^\d/.test(section) ? `RFC 5280 ${section}` : section,
+    };
+  }
 }
 
 /** Whether one line of QEMU accepts what another refuses. */

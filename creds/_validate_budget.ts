@@ -20,7 +20,7 @@ export const PATH_BUDGET: PathBudget = {
   steps: 2_048,
   comparisons: 100_000,
   policies: 4_096,
-  bytes: 32 * 1024 * 1024,
+  bytes: 8 * 1024 * 1024,
 };
 
 /** What is left of a budget. */

@@ -188,26 +188,54 @@ function readEntries(list: RevocationList, isIndirect: boolean): Map<string, Crl
   if (list.revoked.size === 0) return entries;
   const fields = derChildren(readDerWhole(list.tbs, Tag.SEQUENCE));
   const revoked = fields.filter(({ tag }) => tag === Tag.SEQUENCE)[2]!;
+  // Long lists have few kinds of extensions, mostly one for each reason.
+  const known = new Map<string, EntryExtensions>();
   let issuer = nameKey(list.issuer);
   for (const element of derChildren(revoked)) {
     const [serial, , sequence] = derChildren(element);
-    const extensions = sequence === undefined ? [] : derChildren(sequence).map(parseExtension);
-    let reason: CrlReason = "unspecified";
-    for (const { oid, critical, value } of extensions) {
-      if (oid === OID.reasonCode) reason = readReason(value);
-      else if (oid === OID.certificateIssuer) {
-        if (!isIndirect) return "it has entries of other issuers and is not indirect";
-        const names = derChildren(readDerWhole(value, Tag.SEQUENCE));
-        const name = names.find(({ tag }) => tag === GeneralName.directory);
-        if (name === undefined) return "it has an entry of an issuer without a name";
-        issuer = nameKey(parseName(readDerWhole(name.content)));
-      } else if (critical) {
-        return `an entry has a critical extension that is not processed (${oid})`;
-      }
+    let read = NO_EXTENSIONS;
+    if (sequence !== undefined) {
+      const text = sequence.raw.toHex();
+      read = known.get(text) ?? readEntryExtensions(sequence);
+      known.set(text, read);
     }
-    entries.set(entryKey(issuer, serial!.content), { reason });
+    if (read.unusable !== undefined) return read.unusable;
+    if (read.issuer !== undefined) {
+      if (!isIndirect) return "it has entries of other issuers and is not indirect";
+      issuer = read.issuer;
+    }
+    entries.set(entryKey(issuer, serial!.content), read.entry);
   }
   return entries;
+}
+
+interface EntryExtensions {
+  readonly entry: CrlEntry;
+  /** Key of the issuer's name, from this entry on. */
+  readonly issuer?: string;
+  /** Why the list must not be used. */
+  readonly unusable?: string;
+}
+
+const NO_EXTENSIONS: EntryExtensions = { entry: { reason: "unspecified" } };
+
+function readEntryExtensions(sequence: DerElement): EntryExtensions {
+  let read = NO_EXTENSIONS;
+  for (const { oid, critical, value } of derChildren(sequence).map(parseExtension)) {
+    if (oid === OID.reasonCode) read = { ...read, entry: { reason: readReason(value) } };
+    else if (oid === OID.certificateIssuer) {
+      const names = derChildren(readDerWhole(value, Tag.SEQUENCE));
+      const name = names.find(({ tag }) => tag === GeneralName.directory);
+      if (name === undefined) {
+        return { ...read, unusable: "it has an entry of an issuer without a name" };
+      }
+      read = { ...read, issuer: nameKey(parseName(readDerWhole(name.content))) };
+    } else if (critical) {
+      const unusable = `an entry has a critical extension that is not processed (${oid})`;
+      return { ...read, unusable };
+    }
+  }
+  return read;
 }
 
 function readReason(value: Uint8Array): CrlReason {

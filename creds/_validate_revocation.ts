@@ -189,7 +189,9 @@ function newestDelta(
 function troubleOf(read: ReadList, rules: CertificateRules): string | undefined {
   const { list, number, unusable } = read;
   if (unusable !== undefined) return unusable;
-  if (list.thisUpdate.getTime() > rules.at) return `it is not valid before ${day(list.thisUpdate)}`;
+  if (!(list.thisUpdate.getTime() <= rules.at)) {
+    return `it is not valid before ${day(list.thisUpdate)}`;
+  }
   if (list.nextUpdate !== undefined && list.nextUpdate.getTime() < rules.at) {
     return `its successor was due on ${day(list.nextUpdate)}`;
   }

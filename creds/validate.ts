@@ -92,10 +92,15 @@ const MAX_DEPTH = 16;
  * self-issued ones included. Names are compared as RFC 5280 7.1 wants it. A leaf that is itself a
  * trust anchor is a path of its own.
  *
- * @example An empty trust store
- * ```ts ignore
- * const result = validatePath(leaf, { engine, trusted: [root], intermediates, endpoint: "server" });
- * console.log(result.ok ? result.path.length : `${result.code}: ${result.message}`);
+ * @example Something that is no certificate
+ * ```ts
+ * import { validatePath } from "@virtcreds/virtcreds/creds";
+ * import { chooseEngine } from "@virtcreds/virtcreds/engine";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const engine = await chooseEngine();
+ * const result = validatePath(Uint8Array.of(0x30, 0), { engine, trusted: [] });
+ * assertEquals(result.ok || result.code, "malformed");
  * ```
  *
  * @returns Never throws for bad certificates: `malformed` is a result, as is `budget` for input

@@ -247,3 +247,16 @@ Deno.test("checkCredentials() notices one key of two hosts, and of both roles", 
     "warning KEY_OF_TWO_HOSTS",
   ]);
 });
+
+Deno.test("checkCredentials() looks at numbered identities in a strict look", async () => {
+  const verdicts = await judge({
+    then: async (dir, ca) => {
+      const second = await makeCertificate({ ...HOST, issuer: ca, keyNumber: 3, serial: "01" });
+      Deno.writeTextFileSync(`${dir}/server-cert-0.pem`, second.pem);
+      Deno.writeTextFileSync(`${dir}/server-key-0.pem`, second.keyPem);
+      Deno.chmodSync(`${dir}/server-key-0.pem`, 0o640);
+    },
+  });
+  const found = last(verdicts).findings.filter(({ file }) => file.includes("-0.pem"));
+  assertEquals(found.map(short), ["warning SERIAL_SHORT", "info KEY_GROUP_ACCESS"]);
+});

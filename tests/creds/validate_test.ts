@@ -221,6 +221,10 @@ Deno.test("validatePath() says what is not a certificate, and what is signed by 
   }
 });
 
+Deno.test("validatePath() takes everything for expired at a moment that is none", () => {
+  assertEquals(outcome(leaf, [root], [a, b], { at: new Date(NaN) }), "expired");
+});
+
 Deno.test("validatePath() keeps to the depth and the budget that it is given", () => {
   const depth = (maxDepth: number) => outcome(leaf, [root], [a, b], { maxDepth });
   assertEquals([depth(1), depth(2)], ["depth", "CN=host < CN=b < CN=a < CN=root"]);
