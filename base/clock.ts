@@ -4,6 +4,11 @@ export type Clock = () => Date;
 /** The clock of the machine. */
 export const systemClock: Clock = (): Date => new Date();
 
+/** The day of a date, in UTC: `2027-11-24`. */
+export function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,

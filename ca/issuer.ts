@@ -1,6 +1,7 @@
 /** The authority as it signs: opened from its files, its parts encoded once for all it issues. */
 
 import {
+  day,
   decodePem,
   encodePem,
   readTextLimited,
@@ -304,10 +305,6 @@ function readCrls(
     if (trust.some((one) => sameBytes(one.subject.raw, signer.subject.raw))) lists.push(block.der);
   }
   return lists.map((der) => encodePem(CRL_LABEL, der)).join("");
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
 }
 
 function reason(error: unknown): string {

@@ -1,5 +1,6 @@
 /** What the commands of `ca` share: flags, and how dates are shown. */
 
+import { day } from "../base/mod.ts";
 import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { say } from "./_output.ts";
@@ -35,7 +36,7 @@ export function keyTypeFor(input: Input): KeyType {
 
 /** A date as people plan by it: `2027-11-24, 365 days`. */
 export function untilText(date: Date, days: number): string {
-  return `${date.toISOString().slice(0, 10)}, ${days} ${days === 1 ? "day" : "days"}`;
+  return `${day(date)}, ${days} ${days === 1 ? "day" : "days"}`;
 }
 
 /** Says why the command stands still. */

@@ -1,5 +1,6 @@
 /** A host's new set, as the commands that make one show it. */
 
+import { day } from "../base/mod.ts";
 import { resolve } from "@std/path";
 import type { IssuedCertificate, IssuedHost, Role } from "../ca/mod.ts";
 import { untilText } from "./_ca_flags.ts";
@@ -51,7 +52,7 @@ function objectLine(host: IssuedHost, role: Role, secret: string | undefined): s
 /** What of a host's new set is not as one may expect. */
 export function sayHostNotes(host: IssuedHost, days: number): void {
   if (host.cut) {
-    const end = host.notAfter.toISOString().slice(0, 10);
+    const end = day(host.notAfter);
     say(
       `note: ${host.host} is valid until ${end} instead of for ${days} days, as its CA ends then`,
     );

@@ -1,5 +1,6 @@
 /** `ca list`: the hosts and how it stands with them. */
 
+import { day } from "../base/mod.ts";
 import { resolve } from "@std/path";
 import type { FleetHost } from "../ca/mod.ts";
 import { DIR_FLAG, sayStrayFiles } from "./_ca_flags.ts";
@@ -87,5 +88,5 @@ function rolesOf(host: FleetHost): string[] {
 }
 
 function dayOf(date: Date | undefined): string {
-  return date === undefined ? "-" : date.toISOString().slice(0, 10);
+  return date === undefined ? "-" : day(date);
 }

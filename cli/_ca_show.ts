@@ -1,5 +1,6 @@
 /** `ca show`: everything of a certificate that was issued. */
 
+import { day } from "../base/mod.ts";
 import { resolve } from "@std/path";
 import type { ShownCertificate } from "../ca/mod.ts";
 import { DIR_FLAG, untilText } from "./_ca_flags.ts";
@@ -52,17 +53,15 @@ async function run(input: Input): Promise<number> {
 
 function print(one: ShownCertificate, days: number): void {
   const names = [...one.dns.map((name) => `DNS ${name}`), ...one.ip.map((name) => `IP ${name}`)];
-  const until = one.isExpired
-    ? `${one.notAfter.toISOString().slice(0, 10)}: expired`
-    : untilText(one.notAfter, days);
+  const until = one.isExpired ? `${day(one.notAfter)}: expired` : untilText(one.notAfter, days);
   const place = one.file ?? `certificate ${one.serial} of ${one.host === "" ? "the CA" : one.host}`;
   console.log(line(`${place}${one.isHeld || one.host === "" ? "" : " (not in use)"}`));
   console.log(line(`  subject      ${one.subject}`));
   console.log(line(`  issuer       ${one.issuer}`));
   console.log(line(`  names        ${names.join(", ")}`));
   console.log(`  key          ${one.keyType ?? "of another kind"}, profile ${one.profile}`);
-  console.log(`  valid        from ${one.notBefore.toISOString().slice(0, 10)} until ${until}`);
-  console.log(`  renew from   ${one.dueAt.toISOString().slice(0, 10)}`);
+  console.log(`  valid        from ${day(one.notBefore)} until ${until}`);
+  console.log(`  renew from   ${day(one.dueAt)}`);
   console.log(`  serial       ${one.serial}`);
   console.log(`  SHA-256      ${one.sha256}`);
   if (one.revoked === undefined) return;

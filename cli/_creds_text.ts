@@ -2,7 +2,7 @@
 
 import { getColorEnabled, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import type { Finding, Summary, Verdict } from "../creds/mod.ts";
-import { printable } from "../base/mod.ts";
+import { day, printable } from "../base/mod.ts";
 import { line } from "./_output.ts";
 import { mergeFindings, type Renderer, versionsText } from "./_creds_render.ts";
 
@@ -40,7 +40,7 @@ function untilText(end: Date | undefined, name: string, now: Date): string {
   const days = Math.ceil((end.getTime() - now.getTime()) / 86_400_000);
   const what = name.endsWith("crl.pem") ? "next list due" : days <= 0 ? "expired" : "expires";
   const when = days <= 0 ? `${plural(-days)} ago` : `in ${plural(days)}`;
-  return `${what} ${end.toISOString().slice(0, 10)}, ${when}`;
+  return `${what} ${day(end)}, ${when}`;
 }
 
 const plural = (days: number): string => days === 1 ? "1 day" : `${days} days`;

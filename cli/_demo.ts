@@ -1,6 +1,6 @@
 /** What the demo does, step by step, and what it says of each. */
 
-import { BaseError } from "../base/mod.ts";
+import { BaseError, day } from "../base/mod.ts";
 import { initAuthority, issueHost } from "../ca/mod.ts";
 import { checkCredentials, ObjectRegistry } from "../creds/mod.ts";
 import type { Engine } from "../engine/mod.ts";
@@ -125,8 +125,4 @@ function show(verified: Verified): void {
   console.log(`      session  ${version}, ${cipher}`);
   console.log(`      carried  ${bytes} bytes in ${seconds.toFixed(2)} s`);
   console.log(`      result   ${result}`);
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
 }

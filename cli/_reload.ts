@@ -1,7 +1,7 @@
 /** What a running program says of the renewal of its credentials. */
 
 import type { ObjectRegistry, ReloadOutcome } from "../creds/mod.ts";
-import { printable } from "../base/mod.ts";
+import { day, printable } from "../base/mod.ts";
 import { say, sayError } from "./_console.ts";
 
 /**
@@ -33,6 +33,6 @@ export function reloadObjects(
 function identityText(objects: ObjectRegistry, { id, endpoint }: ReloadOutcome): string {
   const identity = objects.tlsCreds(id, endpoint).identity;
   if (identity === undefined) return "";
-  const end = identity.notAfter.toISOString().slice(0, 10);
+  const end = day(identity.notAfter);
   return `: ${printable(identity.subject.text)}, expires ${end}`;
 }

@@ -1,5 +1,6 @@
 /** How causes name certificates, days and spans of time. */
 
+import { day } from "../base/mod.ts";
 import type { Certificate } from "./certificate.ts";
 
 /** A certificate in a sentence. */
@@ -7,10 +8,7 @@ export function nameOf(certificate: Certificate): string {
   return certificate.subject.text || "a certificate without subject";
 }
 
-/** The date of a day. */
-export function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
-}
+export { day };
 
 /** A number of days. */
 export function days(count: number): string {
