@@ -4,6 +4,7 @@ import { createFile, decodePem, encodePem, readTextLimited, systemClock } from "
 import { type Certificate, parseCertificate, parseCrl } from "../creds/mod.ts";
 import { type Change, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
+import { serialOf } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { bundlePem, type Issuer, openIssuer, trusted } from "./issuer.ts";
 import {
@@ -28,6 +29,10 @@ export interface RotationEnd {
   readonly name: string;
   /** Hosts whose directory no longer has the other one. */
   readonly hosts: readonly string[];
+  /** The one that was dropped: its subject, its serial in hexadecimal, and who signed it. */
+  readonly dropped:
+    | { readonly name: string; readonly serial: string; readonly issuer: string }
+    | undefined;
 }
 
 /**
@@ -56,7 +61,8 @@ async function drop(options: RotateOptions, at: "started" | "issuing"): Promise<
   return await changePki(paths, options, async (change) => {
     const rotation = readRotation(paths);
     const { position, own, other } = rotation;
-    if (other === undefined) return { done: false, name: own.subject.text, hosts: [] };
+    const name = own.subject.text;
+    if (other === undefined) return { done: false, name, hosts: [], dropped: undefined };
     if (position !== at) throw refuseEarly(position, paths);
     refuseDependent(paths, rotation);
     const { engine, passphrase } = options;
@@ -69,7 +75,9 @@ async function drop(options: RotateOptions, at: "started" | "issuing"): Promise<
       issuer: issuerId(other.subject.raw),
       note: at === "issuing" ? "finish" : "abort",
     });
-    return { done: true, name: own.subject.text, hosts };
+    const [subject, issuedBy] = [other.subject.text, other.issuer.text];
+    const dropped = { name: subject, serial: serialOf(other), issuer: issuedBy };
+    return { done: true, name, hosts, dropped };
   });
 }
 

@@ -100,11 +100,26 @@ export async function startRotation(options: StartOptions): Promise<RotationStar
     const issuer = change.signedBy(
       await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
     );
+    await refuseIssuing(change, issuer, now);
     using key = await nextKey(options, issuer, uri);
     const made = await makeWith(options, issuer, key, now);
     await stage(paths, change, issuer, key, made, options, uri, now);
     return await started(paths, issuer.certificate, parseCertificate(made.certificate), false);
   });
+}
+
+/** A root's key is what its issuing CAs' certificates come from. */
+async function refuseIssuing(change: Change, issuer: Issuer, now: Date): Promise<void> {
+  const id = issuerId(issuer.subject);
+  const below = (await (await change.store()).certificatesOf(""))
+    .filter((one) => one.issuer === id)
+    .map((one) => parseCertificate(one.certificate))
+    .filter((one) => one.basicConstraints?.pathLength === 0 && one.notAfter >= now);
+  if (below.length === 0) return;
+  throw refuse(`it is the root of ${below.at(-1)!.subject.text}`, [
+    "roll the issuing CA over: deno task ca rotate start --root-dir ROOT",
+    "or make another root and issuing CA: deno task ca init --dir DIR --root-dir NEW",
+  ]);
 }
 
 async function nextKey(

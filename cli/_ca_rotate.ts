@@ -229,6 +229,13 @@ async function finish(input: Input, options: RotateOptions): Promise<number> {
     console.log(line(`finished: ${end.name} is the only CA; the old key is removed`));
     console.log(line(`  copy         each ${hostsDir(input)}/HOST to its host, whole`));
   }
+  const { dropped } = end;
+  if (dropped !== undefined && dropped.issuer !== dropped.name) {
+    say(
+      `note: ${dropped.name} still leads to ${dropped.issuer}, and what it issued is still taken`,
+      `to end that revoke it: deno task ca revoke ${dropped.serial} --dir ROOT, then ca crl --root-dir ROOT`,
+    );
+  }
   if (!end.done) say("nothing to finish: no roll-over is under way");
   else say("hint: until a host has these files it trusts the old CA too: copy them soon");
   return 0;

@@ -105,6 +105,11 @@ Deno.test("an issuing CA rolls over to another one of its root, whatever files h
   const snapshots = takeSnapshots(dir, HOSTS, "before", temp.path);
   const keep = (moment: string) => snapshots.push(...takeSnapshots(dir, HOSTS, moment, temp.path));
   await assertRejects(() => startRotation({ dir, engine }), CaError, "has to sign");
+  await assertRejects(
+    () => startRotation({ dir: root.dir, engine }),
+    CaError,
+    "it is the root of CN=virtcreds CA",
+  );
   const old = parseCertificate(decodePem(Deno.readTextFileSync(`${dir}/ca-cert.pem`))[0]!.der);
   await startRotation({ dir, engine, root });
   keep("started");
@@ -112,7 +117,8 @@ Deno.test("an issuing CA rolls over to another one of its root, whatever files h
   keep("issued in part");
   await issueRotation({ dir, engine });
   keep("issued");
-  await finishRotation({ dir, engine });
+  const { dropped } = await finishRotation({ dir, engine });
+  assertEquals(dropped?.serial, old.serial.toHex().replace(/^00/, ""));
   keep("finished");
   // The root is all that a peer has to trust, so even the files of the beginning still do.
   await assertAllMeet(snapshots, engine);
