@@ -5,6 +5,8 @@ import { errno, type Libc, libc } from "./libc.ts";
 
 /** `fcntl.h`, `poll.h`, `sys/socket.h`, `sys/eventfd.h`. */
 const F_GETFD = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_ACCMODE = 3;
@@ -61,6 +63,8 @@ export function openDescriptor(number: number): Descriptor | undefined {
   const flags = c.fcntl(number, F_GETFL, 0);
   if (flags < 0) throw new SystemError(errno());
   if (c.fcntl(number, F_SETFL, flags | O_NONBLOCK) < 0) throw new SystemError(errno());
+  // What is started meanwhile has no business with it.
+  c.fcntl(number, F_SETFD, FD_CLOEXEC);
   const wake = c.eventfd(0, EFD_CLOEXEC);
   if (wake < 0) throw new SystemError(errno());
   return new OpenDescriptor(c, number, wake, (flags & O_ACCMODE) !== O_WRONLY);

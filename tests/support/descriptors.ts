@@ -10,13 +10,15 @@ const libc = Deno.dlopen("libc.so.6", {
 });
 
 const { symbols: c } = libc;
-const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SCM_RIGHTS] = [1, 1, 1, 1];
+const [AF_UNIX, SOL_SOCKET, SCM_RIGHTS] = [1, 1, 1];
+/** SOCK_STREAM with SOCK_CLOEXEC: what a test starts meanwhile holds no end of it. */
+const STREAM = 1 | 0o2000000;
 const O_RDWR = 2;
 
 /** Two connected unix sockets, by their numbers; whoever takes them closes them. */
 export function socketPair(): [number, number] {
   const pair = new Int32Array(2);
-  if (c.socketpair(AF_UNIX, SOCK_STREAM, 0, new Uint8Array(pair.buffer)) !== 0) {
+  if (c.socketpair(AF_UNIX, STREAM, 0, new Uint8Array(pair.buffer)) !== 0) {
     throw new Error("no socketpair");
   }
   return [pair[0]!, pair[1]!];
@@ -31,7 +33,7 @@ export interface SendingSocket extends Disposable {
 
 /** Connects to a unix socket. */
 export function sendingSocket(path: string): SendingSocket {
-  const number = c.socket(AF_UNIX, SOCK_STREAM, 0);
+  const number = c.socket(AF_UNIX, STREAM, 0);
   const name = new TextEncoder().encode(`${path}\0`);
   const address = new Uint8Array(2 + name.length);
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
