@@ -49,8 +49,14 @@ export interface ProgressLine extends Disposable {
  * Shows work that counts bytes on a line of its own, on a terminal only, and wipes it at the end.
  *
  * @param bytes Gives the bytes so far; the line stays away while it gives 0.
+ * @param detail Gives more to stand at the line's end.
  */
-export function showProgress(verb: string, bytes: () => number, total?: number): ProgressLine {
+export function showProgress(
+  verb: string,
+  bytes: () => number,
+  total?: number,
+  detail: () => string = () => "",
+): ProgressLine {
   if (!Deno.stderr.isTerminal()) return { clear: () => {}, [Symbol.dispose]: () => {} };
   let last = 0;
   let shown = false;
@@ -64,7 +70,7 @@ export function showProgress(verb: string, bytes: () => number, total?: number):
     if (now === 0) return clear();
     const rate = Math.max(0, now - last) / 1e6 * (1000 / PROGRESS_INTERVAL);
     const share = total === undefined ? "" : ` of ${megabytes(total)}`;
-    write(`\r\x1b[K${verb} ${megabytes(now)}${share} MB, ${rate.toFixed(0)} MB/s`);
+    write(`\r\x1b[K${verb} ${megabytes(now)}${share} MB, ${rate.toFixed(0)} MB/s${detail()}`);
     last = now;
     shown = true;
   }, PROGRESS_INTERVAL);

@@ -18,6 +18,7 @@ import {
   planMonitors,
   serveMonitors,
 } from "./_migration_monitor.ts";
+import { type MigrationWatch, WATCH_FLAGS, watchMigration } from "./_migration_watch.ts";
 import { serveObjects } from "./_objects.ts";
 
 const NOTES =
@@ -52,6 +53,7 @@ export const migrationSource: Command = {
   ],
   flags: [
     ...MIGRATION_FLAGS,
+    ...WATCH_FLAGS,
     { name: "migrate", value: "URI", help: "where the destination listens" },
     { name: "tls-hostname", value: "NAME", help: "what its certificate must name" },
     { name: "in", value: "FILE", help: "a stream that a target kept" },
@@ -106,14 +108,28 @@ export const migrationSource: Command = {
         capabilities,
         idleTimeout: idleTimeout(input),
         signal: AbortSignal.any([signal, stop.signal]),
-        onEvent: (event) => tell(room, opened.source, event, monitored),
+        onEvent: (event) => {
+          progress.clear();
+          tell(room, opened.source, event, monitored, watch);
+        },
       });
-      using _progress = showProgress("sent", () => controls.state.bytes, opened.source.length);
+      using watch = watchMigration(input, room, controls);
+      const { state } = controls;
+      using progress = showProgress(
+        "sent",
+        () => room.isUnderWay(state) ? state.bytes : 0,
+        opened.source.length,
+        () =>
+          opened.source.length === undefined && state.ram !== undefined
+            ? `, pass ${state.ram.passes}, ${(state.ram.remaining / 1e6).toFixed(0)} MB left` +
+              (state.throttle ? `, guest slowed by ${state.throttle} %` : "")
+            : "",
+      );
       try {
         const migrate = address === undefined ? undefined : () => controls.migrate(address);
         if (!monitored) {
           await migrate!();
-          if (digest !== undefined) console.log(`${await digest()}  ${blockOf(input, room)}`);
+          if (digest !== undefined) watch.digest(blockOf(input, room), await digest());
           return;
         }
         return await runMonitored(controls, plan, migrate, stop.signal, signal);
@@ -203,11 +219,13 @@ function tell(
   source: StreamSource,
   event: SourceEvent,
   monitored: boolean,
+  watch: MigrationWatch,
 ): void {
   switch (event.kind) {
     case "connected":
       return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
     case "failed":
+      watch.finish([["machine", source.machine ?? "unknown"]]);
       return monitored ? sayError("migrate", event.error) : undefined;
     case "completed": {
       const { bytes, elapsed, acknowledged } = event.sending;
@@ -216,6 +234,12 @@ function tell(
         `completed: ${room.describeSpeed(bytes, elapsed)}, ` +
           `${source.machine ?? "machine type unknown"}, ${room.describeTls(event.tls)}, ${answer}`,
       );
+      watch.finish([
+        ["machine", source.machine ?? "unknown"],
+        ["channel", room.describeTls(event.tls)],
+        ["speed", room.describeSpeed(bytes, elapsed)],
+        ["acknowledged", acknowledged === "shut" ? "yes" : "no"],
+      ]);
     }
   }
 }

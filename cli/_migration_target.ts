@@ -20,6 +20,7 @@ import {
   planMonitors,
   serveMonitors,
 } from "./_migration_monitor.ts";
+import { type MigrationWatch, WATCH_FLAGS, watchMigration } from "./_migration_watch.ts";
 import { serveObjects } from "./_objects.ts";
 
 const NOTES = `A source that is refused and a stream that breaks are named with the cause, and it
@@ -49,6 +50,7 @@ export const migrationTarget: Command = {
   ],
   flags: [
     ...MIGRATION_FLAGS,
+    ...WATCH_FLAGS,
     { name: "incoming", value: "URI", help: "where to listen; port 0 takes any and prints it" },
     { name: "tls-authz", value: "ID", help: "the authz object that decides on the source's DN" },
     { name: "out", value: "FILE", help: "keep the stream here" },
@@ -87,10 +89,11 @@ export const migrationTarget: Command = {
         signal: AbortSignal.any([signal, stop.signal]),
         onEvent: (event) => {
           progress.clear();
-          tell(room, setup, formatTransport, event);
+          tell(room, setup, formatTransport, event, watch);
         },
       });
       const { state } = target.controls;
+      using watch = watchMigration(input, room, target.controls);
       using progress = showProgress(
         "received",
         () => state.status === "active" ? state.bytes : 0,
@@ -186,6 +189,7 @@ function tell(
   options: Setup,
   formatTransport: (address: Transport) => string,
   event: TargetEvent,
+  watch: MigrationWatch,
 ): void {
   switch (event.kind) {
     case "listening":
@@ -198,8 +202,11 @@ function tell(
       say(`${event.peer}: receiving, ${room.describeTls(event.tls)}`);
       break;
     case "refused":
+      sayError(event.peer, event.error);
+      break;
     case "failed":
       sayError(event.peer, event.error);
+      watch.finish([["peer", event.peer]]);
       break;
     case "completed": {
       const { summary, elapsed } = event.reception;
@@ -211,7 +218,14 @@ function tell(
       const speed = room.describeSpeed(summary.bytes, elapsed);
       const content = room.describeContent(summary);
       say(`completed: ${speed}, ${content}, ${room.describeTls(event.tls)}, ${where}`);
-      for (const [block, digest] of event.digests ?? []) console.log(`${digest}  ${block}`);
+      for (const [block, digest] of event.digests ?? []) watch.digest(block, digest);
+      watch.finish([
+        ["peer", event.peer],
+        ["channel", room.describeTls(event.tls)],
+        ["content", content],
+        ["speed", speed],
+        ["stream", where],
+      ]);
     }
   }
 }

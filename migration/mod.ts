@@ -19,6 +19,8 @@ export * from "./qmp_client.ts";
 export * from "./query_migrate.ts";
 export * from "./receive.ts";
 export * from "./receive_pages.ts";
+export * from "./record.ts";
+export * from "./report.ts";
 export * from "./run_state.ts";
 export * from "./security.ts";
 export * from "./send.ts";

@@ -114,8 +114,8 @@ class Precopy {
     if (options.capabilities["pause-before-switchover"]) {
       setStatus(state, "pre-switchover");
       await options.beforeSwitchover?.();
+      setStatus(state, "device");
     }
-    setStatus(state, "device");
     this.#stopped = true;
     this.#pending.take(guest.log);
     countPass(state);

@@ -1,0 +1,80 @@
+/** What programs and people see of a migration's course: `--json` and `--report`. */
+
+import type { MigrationControls } from "../migration/mod.ts";
+import type { Flag, Input } from "./_command.ts";
+import { say } from "./_console.ts";
+import type { MigrationRoom } from "./_migration.ts";
+
+/** The flags. */
+export const WATCH_FLAGS: readonly Flag[] = [
+  { name: "json", help: "print each status, pass and progress as one JSON object a line" },
+  {
+    name: "report",
+    value: "FILE.html",
+    help: "write a page with the throughput and what was left over time, at the end",
+  },
+];
+
+/** ms between two lines of progress. */
+const INTERVAL = 500;
+
+/** A migration that is watched. */
+export interface MigrationWatch extends Disposable {
+  /** Tells of a block of memory. */
+  digest(block: string, sha256: string): void;
+  /** Writes what there is to write at the end of a migration. */
+  finish(facts: readonly (readonly [string, string])[]): void;
+}
+
+/** Watches as the flags say. */
+export function watchMigration(
+  input: Input,
+  room: MigrationRoom,
+  { side, state }: Pick<MigrationControls, "side" | "state">,
+): MigrationWatch {
+  const file = input.get("report");
+  const recorder = file === undefined ? undefined : new room.CourseRecorder(state);
+  const isJson = input.on("json");
+  const emit = (event: string, data: unknown) => {
+    const now = Date.now();
+    const timestamp = { seconds: Math.floor(now / 1000), microseconds: now % 1000 * 1000 };
+    console.log(JSON.stringify({ event, timestamp, data }));
+  };
+  const progress = () => emit("MIGRATION_PROGRESS", room.queryMigrate(state, side));
+  let timer: ReturnType<typeof setInterval> | undefined;
+  if (isJson) {
+    const { onStatus, onPass } = state;
+    state.onStatus = (status) => {
+      onStatus?.(status);
+      emit("MIGRATION", { status });
+    };
+    state.onPass = (pass) => {
+      onPass?.(pass);
+      emit("MIGRATION_PASS", { pass });
+    };
+    timer = setInterval(() => room.isUnderWay(state) && state.bytes > 0 && progress(), INTERVAL);
+  }
+  return {
+    digest(block, sha256) {
+      if (isJson) emit("MIGRATION_DIGEST", { block, sha256 });
+      else console.log(`${sha256}  ${block}`);
+    },
+    finish(facts) {
+      if (isJson) progress();
+      if (file === undefined) return;
+      const page = room.migrationReport({
+        side,
+        state,
+        course: recorder!.course,
+        facts,
+        date: new Date(),
+      });
+      Deno.writeTextFileSync(file, page);
+      say(`the report is in ${file}`);
+    },
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      recorder?.[Symbol.dispose]();
+    },
+  };
+}
