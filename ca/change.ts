@@ -26,7 +26,6 @@ import {
   NEXT_DIRECTORY,
   type PkiPaths,
   removeAll,
-  withHint,
 } from "./pki.ts";
 import {
   abandon,
@@ -90,14 +89,10 @@ export async function changePki<T>(
   options: LockOptions,
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
-  try {
-    using _lock = await takeLock(paths.lock, options);
-    await using ledger = new Ledger(paths);
-    await finishInterrupted(paths, ledger);
-    return await runChange(paths, ledger, work);
-  } catch (error) {
-    throw withHint(error, paths.root);
-  }
+  using _lock = await takeLock(paths.lock, options);
+  await using ledger = new Ledger(paths);
+  await finishInterrupted(paths, ledger);
+  return await runChange(paths, ledger, work);
 }
 
 /** The store, opened when it is first needed: much that is done needs none. */

@@ -1,6 +1,6 @@
 /** Where things lie in the directory of an authority. */
 
-import { BaseError, fileError } from "../base/mod.ts";
+import { fileError } from "../base/mod.ts";
 import { CaError } from "./error.ts";
 
 /** The directory that is taken unless said otherwise. */
@@ -141,16 +141,8 @@ export function ensureRoot(path: string): void {
         hint: "choose another one with --dir",
       });
     }
-    throw withHint(fileError(error, path, "write"), path);
+    throw fileError(error, path, "write");
   }
-}
-
-/** Says where to look when a file of an authority cannot be written. */
-export function withHint(error: unknown, root: string): unknown {
-  if (!(error instanceof BaseError) || error.code !== "FILE_NOT_WRITABLE") return error;
-  if (error.hints.length > 0) return error;
-  const hint = `see who may write to ${root} and whether there is room: ls -ld ${root}; df ${root}`;
-  return new BaseError(error.code, { ...error.facts, hint }, { cause: error });
 }
 
 /** Creates a directory that others may enter whatever the umask, since a QEMU is another user. */
