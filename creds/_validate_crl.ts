@@ -5,6 +5,7 @@ import { GeneralName, nameKey } from "./_validate_names.ts";
 import type { RevocationList } from "./crl.ts";
 import { parseName } from "./dn.ts";
 import { type Extension, OID, parseExtension } from "./extensions.ts";
+import { sameBytes } from "./signature.ts";
 
 /** Why a certificate was revoked (RFC 5280 5.3.1), by number. */
 export const CRL_REASONS = [
@@ -185,9 +186,15 @@ export function generalNameKey(name: DerElement): string {
 /** All entries, or why the list must not be used. */
 function readEntries(list: RevocationList, isIndirect: boolean): Map<string, CrlEntry> | string {
   const entries = new Map<string, CrlEntry>();
-  if (list.revoked.size === 0) return entries;
   const fields = derChildren(readDerWhole(list.tbs, Tag.SEQUENCE));
-  const revoked = fields.filter(({ tag }) => tag === Tag.SEQUENCE)[2]!;
+  if (fields[0]?.tag === Tag.INTEGER) fields.shift();
+  const [inner, , , ...rest] = fields;
+  if (inner === undefined || !sameBytes(inner.raw, list.signatureAlgorithm.raw)) {
+    return "its signature algorithms inside and outside differ";
+  }
+  // What follows the times, and is no field of extensions.
+  const revoked = rest.find(({ tag }) => tag === Tag.SEQUENCE);
+  if (revoked === undefined) return entries;
   // Long lists have few kinds of extensions, mostly one for each reason.
   const known = new Map<string, EntryExtensions>();
   let issuer = nameKey(list.issuer);
