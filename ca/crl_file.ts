@@ -52,9 +52,13 @@ export async function signCrlOf(
   const id = issuerId(issuer.subject);
   const stored = (await store.revocations(id)).map(entryOf);
   const known = [...last.entries.values(), ...stored, ...revoked];
-  // The first of each stands, as in the store.
-  const unique = new Map(known.toReversed().map((entry) => [entry.serial.toHex(), entry]));
-  const entries = [...unique.values()].reverse();
+  // The first of each stands, as in the store, and where it stood.
+  const unique = new Map<string, RevokedEntry>();
+  for (const entry of known) {
+    const serial = entry.serial.toHex();
+    if (!unique.has(serial)) unique.set(serial, entry);
+  }
+  const entries = [...unique.values()];
   const clock = BigInt(`0x${crlNumberAt(now).toHex()}`) - 1n;
   const number = [last.number, await store.crlNumber(id)].reduce(maximum, clock) + 1n;
   const dates = crlDates(now, issuer, days);
