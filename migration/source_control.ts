@@ -98,15 +98,16 @@ async function migrateOnce(
         tls = secured;
         state.ram = initialRam(memory);
         state.setupTime = performance.now() - state.started!;
-        setStatus(state, "active");
         // A guest that runs counts its own passes.
         if (length !== undefined) countPass(state);
+        setStatus(state, "active");
         setup.onEvent({ kind: "connected", peer, tls });
       },
       onProgress: (bytes) => {
         state.bytes = bytes;
-        // How far the stream is says how much of the memory is gone, as near as one can tell.
-        state.ram!.remaining = Math.round(memory * (1 - bytes / (source.length ?? Infinity)));
+        // How far a recorded stream is says how much of the memory is gone, as near as one can tell.
+        if (length === undefined) return;
+        state.ram!.remaining = Math.round(memory * Math.max(0, 1 - bytes / length));
       },
     });
     state.ram!.remaining = 0;
