@@ -53,25 +53,42 @@ export function createFile(
   mode: number,
   durable = true,
 ): void {
-  let created = false;
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   try {
+    if (!durable && isPassed(mode)) {
+      // One call instead of four, where nothing is to be asked of the open file.
+      Deno.writeFileSync(file, bytes, { createNew: true, mode });
+      return;
+    }
     using handle = Deno.openSync(file, { write: true, createNew: true, mode });
-    created = true;
-    writeAllSync(handle, typeof data === "string" ? new TextEncoder().encode(data) : data);
+    writeAllSync(handle, bytes);
     if (isMaskedAt(handle, mode)) Deno.chmodSync(file, mode);
     if (durable) handle.syncSync();
   } catch (error) {
-    if (created) Deno.removeSync(file);
+    if (!NOT_MADE.some((kind) => error instanceof kind)) removeIfThere(file);
     throw fileError(error, file, "write");
   }
+}
+
+/** What is not ours to remove. */
+const NOT_MADE = [Deno.errors.AlreadyExists, Deno.errors.NotCapable, Deno.errors.NotFound];
+
+function removeIfThere(file: string): void {
+  try {
+    Deno.removeSync(file);
+  } catch { /* it was never made, or the error that is on its way says why it cannot go */ }
 }
 
 /** Permission bits that the umask of this process is known to let through. */
 let passed = 0;
 
+function isPassed(mode: number): boolean {
+  return Deno.build.os === "windows" || (mode & ~passed) === 0;
+}
+
 /** Whether the umask took bits away that the layout wants; asked of a file that was just made. */
 function isMaskedAt(handle: Deno.FsFile, mode: number): boolean {
-  if (Deno.build.os === "windows" || (mode & ~passed) === 0) return false;
+  if (isPassed(mode)) return false;
   const has = handle.statSync().mode ?? 0;
   if ((mode & ~has) !== 0) return true;
   passed |= mode;

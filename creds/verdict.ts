@@ -175,6 +175,15 @@ function profilesFor({ profiles, placed }: CheckOptions): readonly Profile[] {
   return profiles ?? (placed?.layout.judge === "libvirt" ? LIBVIRT_PROFILES : PROFILES);
 }
 
+const texts = new WeakMap<Profile, string>();
+
+/** The same for lines that judge alike. */
+function rulesOf(profile: Profile): string {
+  let text = texts.get(profile);
+  if (text === undefined) texts.set(profile, text = JSON.stringify({ ...profile, name: "" }));
+  return text;
+}
+
 /** Judges what was read, once for each set of rules. */
 function judgeInspection(
   inspection: Inspection,
@@ -186,7 +195,7 @@ function judgeInspection(
   const chain = { now, isSignedBy, trustsUnchecked: true };
   const known = new Map<string, Pick<Verdict, "ok" | "message" | "findings">>();
   const verdicts = profilesFor(options).map((profile) => {
-    const rules = JSON.stringify({ ...profile, name: "" });
+    const rules = rulesOf(profile);
     let outcome = known.get(rules);
     if (outcome === undefined) {
       const refused = walkDirectory(inspection, profile, chain, options.sanityCheck ?? true);

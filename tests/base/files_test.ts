@@ -2,14 +2,25 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { BaseError, createFile, readFileLimited, writeFileAtomic } from "../../base/mod.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
-Deno.test("createFile() gives the mode from the start and refuses an existing file", () => {
-  using dir = temporaryDirectory();
-  const file = `${dir.path}/key.pem`;
-  createFile(file, "secret", 0o600);
-  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
-  assertThrows(() => createFile(file, "other", 0o600), BaseError, "it exists already");
-  assertEquals(Deno.readTextFileSync(file), "secret");
-});
+for (const durable of [true, false]) {
+  const how = durable ? "durable" : "one of many";
+  Deno.test(`createFile() gives the mode from the start and refuses an existing file, ${how}`, () => {
+    using dir = temporaryDirectory();
+    // The first of a mode is looked at, the others are not.
+    for (const name of ["one.pem", "two.pem"]) {
+      for (const mode of [0o600, 0o644, 0o666, 0o640]) {
+        const file = `${dir.path}/${mode}-${name}`;
+        createFile(file, "secret", mode, durable);
+        assertEquals(Deno.statSync(file).mode! & 0o777, mode);
+        const again = () => createFile(file, "other", mode, durable);
+        assertThrows(again, BaseError, "it exists already");
+        assertEquals(Deno.readTextFileSync(file), "secret");
+      }
+    }
+    const nowhere = () => createFile(`${dir.path}/no/such`, "x", 0o600, durable);
+    assertThrows(nowhere, BaseError, "no such directory");
+  });
+}
 
 Deno.test("writeFileAtomic() replaces the whole and leaves no temporary file", () => {
   using dir = temporaryDirectory();
