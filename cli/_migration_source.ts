@@ -224,6 +224,8 @@ function tell(
   switch (event.kind) {
     case "connected":
       return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
+    case "set aside":
+      return say(`the earlier file is ${event.file} now`);
     case "failed":
       watch.finish([["machine", source.machine ?? "unknown"]]);
       return monitored ? sayError("migrate", event.error) : undefined;

@@ -53,7 +53,12 @@ export const migrationTarget: Command = {
     ...WATCH_FLAGS,
     { name: "incoming", value: "URI", help: "where to listen; port 0 takes any and prints it" },
     { name: "tls-authz", value: "ID", help: "the authz object that decides on the source's DN" },
-    { name: "out", value: "FILE", help: "keep the stream here" },
+    {
+      name: "out",
+      value: "FILE",
+      help: "keep the stream here; an earlier FILE becomes FILE.1, FILE.2, …",
+    },
+    { name: "force", help: "replace an earlier FILE instead of keeping it" },
     {
       name: "guest-ram",
       value: "SIZE",
@@ -126,6 +131,7 @@ function readSetup(input: Input, room: MigrationRoom, objects: ObjectRegistry): 
     ...(size === undefined ? {} : { guestRam: room.parseGuestRam(size) }),
     once: input.on("once"),
     serve: input.on("serve"),
+    replace: input.on("force"),
     idleTimeout: idleTimeout(input),
   };
 }
@@ -197,6 +203,9 @@ function tell(
       if (options.file === undefined && options.guestRam === undefined) {
         say("without --out a migration is verified and dropped");
       }
+      break;
+    case "set aside":
+      say(`the earlier guest is in ${event.file} now; --force replaces it instead`);
       break;
     case "active":
       say(`${event.peer}: receiving, ${room.describeTls(event.tls)}`);

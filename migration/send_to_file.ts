@@ -7,7 +7,8 @@ import { checkSinkFile, fileSink, type StreamSink } from "./sink.ts";
 import type { StreamSource } from "./stream_file.ts";
 
 /**
- * Writes a stream to a file. Without an offset the file has its name once all is on disk; with one
+ * Writes a stream to a file. Without an offset the file has its name once all is on disk, and an
+ * earlier one is kept beside it; with one
  * it is written in its place, behind what somebody has put there.
  *
  * @throws {BaseError} `FILE_NOT_WRITABLE`, `FILE_NOT_FOUND`.
@@ -17,11 +18,12 @@ export async function sendToFile(
   source: StreamSource,
   options: Pick<SendOptions, "context" | "signal" | "onProgress"> & {
     readonly onConnected?: (peer: string, tls: undefined) => void;
+    readonly onSetAside?: (file: string) => void;
   },
 ): Promise<Sending> {
   const start = performance.now();
   if (offset === 0) checkSinkFile(path);
-  const sink = offset === 0 ? fileSink(path) : inPlace(path, offset);
+  const sink = offset === 0 ? fileSink(path, options) : inPlace(path, offset);
   options.onConnected?.(`file:${path}`, undefined);
   let bytes = 0;
   try {

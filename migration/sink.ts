@@ -2,6 +2,7 @@
 
 import { BaseError, syncDirectory } from "../base/mod.ts";
 import { checkNamed, openPartial, partialName, writeError } from "./_partial.ts";
+import { setAside } from "./_set_aside.ts";
 
 /**
  * Takes a stream. One write is under way at a time, its buffer belongs to the sink until the
@@ -47,14 +48,22 @@ export function checkSinkFile(file: string): void {
   openPartial(file).discard();
 }
 
+/** What becomes of an earlier guest. */
+export interface FileSinkOptions {
+  /** Replaces an earlier file of that name; otherwise it is kept as `FILE.1`, `FILE.2`, … */
+  readonly replace?: boolean;
+  /** Told the new name of an earlier file. */
+  readonly onSetAside?: (name: string) => void;
+}
+
 /**
  * Opens a file for one stream. The bytes go to `FILE.partial`, mode 0600, for they are a guest's
- * memory; an older `FILE` stays until the new one is whole.
+ * memory; an older `FILE` stays until the new one is whole, and is kept beside it then.
  *
  * @throws {BaseError} `FILE_NOT_WRITABLE` if it cannot be made, another process fills it, or what
  * has its name is a link.
  */
-export function fileSink(file: string): StreamSink {
+export function fileSink(file: string, options: FileSinkOptions = {}): StreamSink {
   const { handle, discard } = openPartial(file);
   let committed = false;
   return {
@@ -70,10 +79,12 @@ export function fileSink(file: string): StreamSink {
         await handle.sync();
         // Whoever may write to the folder could have put another file or a link in its place.
         checkNamed(handle, partialName(file));
+        const earlier = options.replace ? undefined : setAside(file);
         Deno.renameSync(partialName(file), file);
         syncDirectory(file.replace(/[^/]*$/, "") || ".");
         committed = true;
         handle.close();
+        if (earlier !== undefined) options.onSetAside?.(earlier);
       } catch (error) {
         throw writeError(error, file);
       }

@@ -26,6 +26,8 @@ import type { StreamSource } from "./stream_file.ts";
 export type SourceEvent =
   | { readonly kind: "connected"; readonly peer: string; readonly tls: TlsChannel | undefined }
   | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
+  /** An earlier guest has made room for this one, and is in this file now. */
+  | { readonly kind: "set aside"; readonly file: string }
   | { readonly kind: "failed"; readonly address: Transport; readonly error: unknown };
 
 /** What a source is made of. */
@@ -103,6 +105,7 @@ async function migrateOnce(
         setStatus(state, "active");
         setup.onEvent({ kind: "connected", peer, tls });
       },
+      onSetAside: (file) => setup.onEvent({ kind: "set aside", file }),
       onProgress: (bytes) => {
         state.bytes = bytes;
         // How far a recorded stream is says how much of the memory is gone, as near as one can tell.

@@ -37,6 +37,8 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly handshakeTimeout?: number;
   /** Called when the connection stands, verified where TLS is on. */
   readonly onConnected?: (peer: string, tls: TlsChannel | undefined) => void;
+  /** Called with the new name of an earlier file that `file:` has named. */
+  readonly onSetAside?: (file: string) => void;
 }
 
 /**

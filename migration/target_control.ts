@@ -48,6 +48,7 @@ export function controlTarget(setup: TargetSetup): ControlledTarget {
         beginState(state);
         break;
       case "refused":
+      case "set aside":
         break;
       case "failed":
         endState(state, "failed", messageOf(event.error));

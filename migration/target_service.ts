@@ -22,7 +22,7 @@ import { type ReceiveOptions, receiveStream, type Reception } from "./receive.ts
 import { receivePages } from "./receive_pages.ts";
 import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
-import { discardingSink, fileSink } from "./sink.ts";
+import { discardingSink, fileSink, type StreamSink } from "./sink.ts";
 import { MULTIFD_MAGIC } from "./stream_constants.ts";
 import { isSocket, refuseTlsOverFile } from "./transport.ts";
 
@@ -32,6 +32,8 @@ const ACCEPT_PAUSE = 200;
 /** What happens at a target, in order for each peer. */
 export type TargetEvent =
   | { readonly kind: "listening"; readonly address: Transport }
+  /** An earlier guest has made room for a new one, and is in this file now. */
+  | { readonly kind: "set aside"; readonly file: string }
   /** A source came, and its first bytes are there. */
   | { readonly kind: "active"; readonly peer: string; readonly tls?: TlsChannel }
   /** A peer that brought no migration: nothing of it was acted on. */
@@ -62,6 +64,8 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
   readonly parameters: Readonly<MigrationParameters>;
   /** Where a whole stream is put; verified and dropped without it. */
   readonly file?: string;
+  /** Replaces an earlier guest in that file; it is kept beside the new one otherwise. */
+  readonly replace?: boolean;
   /** Bytes of memory of a guest that is kept, instead of a file. */
   readonly guestRam?: number;
   /** Where pages come on several channels, read anew for each peer. */
@@ -203,7 +207,7 @@ class Target {
     if (this.#gathering === undefined && guestRam === undefined) {
       const reception = await receiveStream(channel, {
         ...options,
-        begin: () => begin(() => file === undefined ? discardingSink() : fileSink(file)),
+        begin: () => begin(() => file === undefined ? discardingSink() : this.#fileSink(file)),
       });
       return { reception };
     }
@@ -254,7 +258,15 @@ class Target {
 
   #pageSink(): PageSink {
     const { file } = this.options;
-    return file === undefined ? discardingPages() : plainStream(fileSink(file));
+    return file === undefined ? discardingPages() : plainStream(this.#fileSink(file));
+  }
+
+  #fileSink(file: string): StreamSink {
+    const { replace, onEvent } = this.options;
+    return fileSink(file, {
+      ...(replace === undefined ? {} : { replace }),
+      onSetAside: (name) => onEvent?.({ kind: "set aside", file: name }),
+    });
   }
 
   async #secure(raw: ByteChannel): Promise<{ channel: ByteChannel; tls?: TlsChannel }> {

@@ -22,7 +22,7 @@ Deno.test("fileSink() gives a file its name only when it is whole", async () => 
   assertEquals(Deno.readTextFileSync(file), "the one before");
   await sink.commit();
   sink.discard();
-  assertEquals(names(temp.path), ["guest"]);
+  assertEquals(names(temp.path), ["guest", "guest.1"]);
   assertEquals(Deno.readFileSync(file), hex("010203"));
 });
 
@@ -106,6 +106,26 @@ Deno.test("checkSinkFile() refuses early what could not be written", () => {
   assertThrows(() => checkSinkFile(`${temp.path}/no/guest`), BaseError, "no such directory");
   Deno.writeTextFileSync(`${temp.path}/f`, "");
   assertThrows(() => checkSinkFile(`${temp.path}/f/guest`), BaseError, "cannot write");
+});
+
+Deno.test("fileSink() keeps an earlier file under a number, unless it is to be replaced", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/guest`;
+  const moved: string[] = [];
+  const keep = async (text: string, replace: boolean) => {
+    const sink = fileSink(file, { replace, onSetAside: (name) => moved.push(name) });
+    await sink.write(new TextEncoder().encode(text));
+    await sink.commit();
+  };
+  await keep("one", false);
+  await keep("two", false);
+  Deno.writeTextFileSync(`${file}.2`, "somebody else's");
+  await keep("three", false);
+  await keep("four", true);
+  assertEquals(moved, [`${file}.1`, `${file}.3`]);
+  const contents = ["", ".1", ".2", ".3"].map((end) => Deno.readTextFileSync(file + end));
+  assertEquals(contents, ["four", "one", "somebody else's", "two"]);
+  assertEquals([...Deno.readDirSync(temp.path)].length, 4);
 });
 
 Deno.test("fileSink() reports a full disk", async () => {
