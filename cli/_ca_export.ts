@@ -201,10 +201,22 @@ function sayWritten(plan: ExportPlan, written: ExportWritten, out: string): void
   say(`hint: see what its reader says: deno task creds check --layout ${plan.layout.name} ${out}`);
 }
 
+/** A certificate whose key the authority never had. */
+function isKeyOnHost(file: string, missing: readonly string[]): boolean {
+  const certificate = file.replace("-key.pem", "-cert.pem");
+  return certificate !== file && !missing.includes(certificate);
+}
+
 function sayNotes(plan: ExportPlan): void {
-  const { host, missing, encrypted, expired, notAfter } = plan;
-  if (missing.length > 0) {
-    say(`note: ${host} has no ${missing.join(", ")}: what needs them will not find them`);
+  const { host, layout, missing, encrypted, expired, notAfter } = plan;
+  const onHost = missing.filter((file) => isKeyOnHost(file, missing));
+  const others = missing.filter((file) => !onHost.includes(file));
+  if (others.length > 0) {
+    say(`note: ${host} has no ${others.join(", ")}: what needs them will not find them`);
+  }
+  for (const file of onHost) {
+    const path = layout.files.find((one) => one.file === file)?.path;
+    say(`note: ${file} is on the host alone, where it has to be ${plan.place}/${path}`);
   }
   if (encrypted) {
     say(

@@ -98,3 +98,28 @@ Deno.test("ca export ends with 2 for flags that do not go together", async (t) =
     });
   }
 });
+
+Deno.test("ca export says of keys that never left their host where they belong there", async () => {
+  using temp = temporaryDirectory();
+  await makePki(`${temp.path}/pki`, { hosts: [] });
+  const cwd = temp.path;
+  for (
+    const args of [
+      ["request", "vm1", "--role", "server"],
+      ["sign", "requests/vm1/request.pem", "--host", "vm1"],
+    ]
+  ) {
+    const { code, stderr } = await virtcreds(["ca", ...args], { cwd });
+    assertEquals(code, 0, stderr);
+  }
+  const { code, stdout, stderr } = await virtcreds(
+    ["ca", "export", "vm1", "--layout", "libvirt"],
+    { cwd },
+  );
+  assertEquals(code, 0, stderr);
+  assertEquals(stderr.split("\n").slice(0, 2), [
+    "note: vm1 has no client-cert.pem, client-key.pem: what needs them will not find them",
+    "note: server-key.pem is on the host alone, where it has to be /etc/pki/libvirt/private/serverkey.pem",
+  ]);
+  assertEquals(/serverkey/.test(stdout), false);
+});
