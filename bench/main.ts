@@ -6,6 +6,7 @@ const BENCHES = {
   tls: async () => (await import("./tls.ts")).benchTls(),
   keys: async () => (await import("./keys.ts")).benchKeys(),
   migration: async () => (await import("./migration.ts")).benchMigration(),
+  chardev: async () => (await import("./chardev.ts")).benchChardev(),
 } as const;
 
 const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHES);

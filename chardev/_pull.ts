@@ -3,8 +3,9 @@
 import { unlessAborted } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
-/** Most bytes that are taken at once. */
+/** Most bytes that are taken at once, and how many at first: most consoles never say more. */
 const CHUNK = 64 * 1024;
+const FIRST_CHUNK = 2 * 1024;
 
 /**
  * Makes the `read` of a local end from a source that cannot take a read back.
@@ -14,7 +15,7 @@ const CHUNK = 64 * 1024;
 export function pullReader(
   read: (into: Uint8Array<ArrayBuffer>) => Promise<number | null>,
 ): LocalEnd["read"] {
-  const buffer = new Uint8Array(CHUNK);
+  let buffer = new Uint8Array(FIRST_CHUNK);
   let pending: Promise<number | null> | undefined;
   let ended = false;
   return async (signal) => {
@@ -30,7 +31,10 @@ export function pullReader(
     }
     pending = undefined;
     ended = count === null;
-    return count === null ? null : buffer.subarray(0, count);
+    if (count === null) return null;
+    const bytes = buffer.subarray(0, count);
+    if (count === buffer.length && count < CHUNK) buffer = new Uint8Array(CHUNK);
+    return bytes;
   };
 }
 

@@ -14,6 +14,14 @@ export interface Swappable extends Backend {
 export function swappable(first: Backend): Swappable {
   let device = first;
   let changed = new AbortController();
+  /** What ends a read, kept for as long as the reader's signal is the same. */
+  let reader: { readonly signal: AbortSignal; readonly either: AbortSignal } | undefined;
+  const either = (signal: AbortSignal) => {
+    if (reader?.signal !== signal) {
+      reader = { signal, either: AbortSignal.any([signal, changed.signal]) };
+    }
+    return reader.either;
+  };
   const end: Swappable = {
     get device() {
       return device;
@@ -25,7 +33,7 @@ export function swappable(first: Backend): Swappable {
       for (;;) {
         const from = device;
         try {
-          const chunk = await from.read(AbortSignal.any([signal, changed.signal]));
+          const chunk = await from.read(either(signal));
           if (chunk !== null || from === device) return chunk;
         } catch (error) {
           if (signal.aborted || from === device) throw error;
@@ -50,6 +58,7 @@ export function swappable(first: Backend): Swappable {
       next.onBreak = () => end.onBreak?.();
       changed.abort(new DOMException("another device has taken its place", "AbortError"));
       changed = new AbortController();
+      reader = undefined;
       await before[Symbol.asyncDispose]();
     },
     [Symbol.asyncDispose]: () => device[Symbol.asyncDispose](),
