@@ -5,7 +5,7 @@ import { type Certificate, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
-import { changePki } from "./change.ts";
+import { type Change, changePki } from "./change.ts";
 import { parseDomain, parseNetwork, type Subtree } from "./constraints.ts";
 import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
@@ -123,6 +123,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
   ensureRoot(paths.root);
   await changePki(paths, options, async (change) => {
     refuseExisting(paths);
+    await refuseUsed(paths, change);
     const staged = change.stageAuthority("create");
     createFile(`${staged}/${keyFile}`, keyText, 0o600, false);
     createFile(`${staged}/${CA_CRL_FILE}`, crl + above.crlPem, 0o644, false);
@@ -243,6 +244,19 @@ function refuseExisting(paths: PkiPaths): void {
       ],
     });
   }
+}
+
+/** What another CA has done there is nothing that a new one should go on with. */
+async function refuseUsed(paths: PkiPaths, change: Change): Promise<void> {
+  const { seq } = await (await change.store()).head();
+  if (seq === 0) return;
+  throw new CaError("CA_EXISTS", {
+    file: paths.store,
+    hint: [
+      "put its ca-cert.pem and key back, for example from a backup",
+      "or make another CA elsewhere: deno task ca init --dir DIR",
+    ],
+  });
 }
 
 /**

@@ -46,6 +46,15 @@ Deno.test("initAuthority() makes its files, the key and the store for its owner 
   assertEquals(certificate.notAfter, made.notAfter);
 });
 
+Deno.test("initAuthority() goes on with no database of another CA, whose files are gone", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(temp.path, { hosts: [] });
+  for (const name of ["ca-cert.pem", "ca-key.pem", "ca-crl.pem"]) Deno.removeSync(`${dir}/${name}`);
+  const error = await assertRejects(() => initAuthority({ dir, engine }), CaError);
+  assertEquals([error.code, error.facts.file], ["CA_EXISTS", `${dir}/ca.db`]);
+  assertEquals(tree(dir), [".lock", "ca.db", "ca.log"]);
+});
+
 Deno.test("initAuthority() touches no CA that is there, nor a part of one", async () => {
   using temp = temporaryDirectory();
   for (const file of ["ca-cert.pem", "ca-key.pem", "ca-crl.pem"]) {
