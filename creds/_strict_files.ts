@@ -6,7 +6,7 @@ import { type MendContext, publishCrl, quote, reissue } from "./_mend.ts";
 import type { StrictVerb } from "./_strict_certificate.ts";
 import { OID } from "./extensions.ts";
 import type { Finding } from "./finding.ts";
-import { type Layout, LAYOUTS } from "./layout.ts";
+import { type Layout, type LayoutEntry, LAYOUTS } from "./layout.ts";
 
 /** Which directory and file each key was first seen in, by the key; one for a whole run. */
 export type KeyRegister = Map<string, { readonly dir: string; readonly file: string }>;
@@ -36,7 +36,7 @@ const modeOf = ({ state }: CredentialFile): number | undefined =>
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
 
 function* permissions(inspection: Inspection): Iterable<StrictFinding> {
-  const layout = inspection.isPlaced ? undefined : layoutOf(inspection.dir);
+  const layout = layoutOf(inspection.dir);
   for (const file of filesOf(inspection)) {
     const mode = modeOf(file);
     if (mode === undefined) continue;
@@ -52,7 +52,7 @@ function* permissions(inspection: Inspection): Iterable<StrictFinding> {
     }
     const isKey = [inspection.identity, ...inspection.numbered].some(({ key }) => key === file);
     const wanted = layout?.files.find((entry) => file.path.endsWith(`/${entry.path}`));
-    if (wanted !== undefined) yield* layoutFindings(file, layout!, wanted.mode, mode);
+    if (wanted !== undefined) yield* layoutFindings(file, layout!, wanted, mode);
     else if (isKey && !inspection.isPlaced && (mode & 0o070) !== 0) {
       const isIssued = /(?:^|\/)hosts\/[^/]+\/?$/.test(inspection.dir);
       yield {
@@ -77,7 +77,7 @@ function layoutOf(dir: string): Layout | undefined {
 function* layoutFindings(
   file: CredentialFile,
   layout: Layout,
-  wanted: number,
+  { mode: wanted, owner: account }: LayoutEntry,
   mode: number,
 ): Iterable<StrictFinding> {
   const place = quote(file.path);
@@ -92,16 +92,16 @@ function* layoutFindings(
       mend: `chmod ${octal(wanted)} ${place}`,
     };
   }
-  const owner = ownerOf(file.path);
+  const owner = account === "user" ? undefined : ownerOf(file.path);
   if (owner === undefined || owner === 0) return;
-  const account = accountName(owner);
-  if (account !== undefined && QEMU_ACCOUNTS.includes(account)) return;
+  const name = accountName(owner);
+  if (name !== undefined && QEMU_ACCOUNTS.includes(name)) return;
   yield {
     code: "LAYOUT_OWNER",
     severity: "warning",
     file: file.path,
     cause: `it belongs to ${
-      account ?? `user ${owner}`
+      name ?? `user ${owner}`
     }, who may replace it; the layout ${layout.name} has it belong to root`,
     mend: `chown root ${place}`,
   };

@@ -152,6 +152,14 @@ const ROWS: Readonly<Record<string, Change & { readonly reference?: string }>> =
     place: "/root/etc/pki/qemu",
     then: (dir) => Deno.chmodSync(`${dir}/server-key.pem`, 0o660),
   },
+  ...(Deno.uid() === 0
+    ? {
+      "warning LAYOUT_OWNER": {
+        place: "/root/etc/pki/libvirt-vnc",
+        then: (dir: string) => Deno.chownSync(`${dir}/server-cert.pem`, 4_000_000, null),
+      },
+    }
+    : {}),
   "info CRL_MISSING": { then: (dir) => Deno.removeSync(`${dir}/ca-crl.pem`) },
   "warning CRL_NO_NEXT_UPDATE": {
     then: (dir, ca) => writeList(dir, ca, { hours: [-1, null] }),
