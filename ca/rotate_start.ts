@@ -3,7 +3,7 @@
 import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
 import { type Certificate, isIssuedBy, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
-import { checkKeyUri, openTokenKey } from "./authority_key.ts";
+import { authorityKeyLock, checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import { type Change, changePki } from "./change.ts";
 import { crlNumberAt } from "./crl.ts";
@@ -129,7 +129,17 @@ async function nextKey(
 ): Promise<SigningKey> {
   const { engine, keyType, passphrase, newPassphrase = passphrase } = options;
   if (uri !== undefined) return await openTokenKey(uri, engine, newPassphrase, uri);
+  if (keyType === undefined && isInToken(options)) {
+    throw refuse("the CA's key is in a token, and no other key is named", [
+      "make another key in the token and name it: --key pkcs11:…",
+      "or have it in a file from now on: --key-type TYPE",
+    ]);
+  }
   return await engine.generateKey(keyType ?? keyTypeOf(issuer.certificate) ?? "ec-p256");
+}
+
+function isInToken({ dir }: StartOptions): boolean {
+  return authorityKeyLock(dir) === "pin";
 }
 
 async function makeWith(
@@ -167,7 +177,8 @@ async function stage(
   uri: string | undefined,
   now: Date,
 ): Promise<void> {
-  const { passphrase, newPassphrase = passphrase } = options;
+  // The PIN of a token is no passphrase for a file.
+  const { passphrase, newPassphrase = isInToken(options) ? undefined : passphrase } = options;
   const crl = await signEmptyCrl(made, key, now);
   const next = parseCertificate(made.certificate);
   const others = issuer.certificates.filter((one) => one !== issuer.certificate);
