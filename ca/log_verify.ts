@@ -4,6 +4,7 @@ import { decodePem, VirtcredsError } from "../base/mod.ts";
 import { parseCertificate, parseCrl } from "../creds/mod.ts";
 import type { KeyEngine } from "../engine/mod.ts";
 import { CaError } from "./error.ts";
+import { refuseWithoutAuthority } from "./issue.ts";
 import { readAuthority } from "./issuer.ts";
 import {
   EMPTY_LOG,
@@ -76,10 +77,11 @@ export async function verifyLog(options: LogVerifyOptions): Promise<LogVerdict> 
 /**
  * Refuses a directory that has no log yet.
  *
- * @throws {CaError} `LOG`.
+ * @throws {CaError} `LOG`, `CA_MISSING`.
  */
 export function refuseWithoutLog(paths: PkiPaths): void {
   if (isThere(paths.store) || isThere(paths.log)) return;
+  refuseWithoutAuthority(paths);
   throw new CaError("LOG", {
     file: paths.log,
     cause: "there is none yet",

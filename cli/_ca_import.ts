@@ -106,7 +106,9 @@ async function run(input: Input): Promise<number> {
   console.log(`  hosts         ${result.hosts.length}, ${keyless} without a key`);
   console.log(`  CRL           number ${result.crlNumber}`);
   if (dryRun) return 0;
-  say(`hint: see what QEMU says of them: deno task creds check ${dir}/hosts/*`);
+  if (result.hosts.length > 0) {
+    say(`hint: see what QEMU says of them: deno task creds check ${dir}/hosts/*`);
+  }
   if (keyless > 0) {
     say(
       `hint: hosts without a key get new ones with: deno task ca renew HOST --rekey --dir ${dir}`,
