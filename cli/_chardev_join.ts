@@ -39,9 +39,6 @@ as on a serial line. A break of telnet is passed on where the other side can hav
     if (one.id === other.id) {
       throw usage(`Duplicate ID '${one.id}' for chardev`, "give each its own id");
     }
-    if (one.kind === "stdio" && other.kind === "stdio") {
-      throw usage("cannot use stdio by multiple character devices", "one of them is another");
-    }
     for (const device of [one, other]) sayOptions(device);
     using objects = await makeDeviceObjects(input, [one, other]);
     return await joinDevices(input, { first: one, second: other, objects });

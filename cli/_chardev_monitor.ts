@@ -4,7 +4,7 @@ import type { Chardev } from "../chardev/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { Monitor } from "../monitor/mod.ts";
 import { escapeKey, sayPty, socketEvents } from "./_chardev.ts";
-import type { Flag, Input } from "./_command.ts";
+import { type Flag, type Input, usage } from "./_command.ts";
 import { say } from "./_console.ts";
 import { serveObjects } from "./_objects.ts";
 
@@ -40,7 +40,8 @@ export interface JoinedDevices {
 /** Joins two devices until either ends, a signal or a monitor's `quit`; gives the exit code. */
 export async function joinDevices(input: Input, devices: JoinedDevices): Promise<number> {
   const { first, second, objects, once = false } = devices;
-  const { chardevHmp, chardevQmp, joinEnds, makeBoard, muxMonitor } = await import(
+  checkStdio(input, [first, second]);
+  const { chardevHmp, chardevQmp, ESCAPE_NAME, joinEnds, makeBoard, muxMonitor } = await import(
     "../chardev/mod.ts"
   );
   const { makeEventHub } = await import("../monitor/mod.ts");
@@ -70,12 +71,26 @@ export async function joinDevices(input: Input, devices: JoinedDevices): Promise
       sayPty(first, one);
       const other = await board.use(second);
       sayPty(second, other);
+      if ([first, second].some(({ kind }) => kind === "stdio") && Deno.stdin.isTerminal()) {
+        say(`${ESCAPE_NAME} ends it`);
+      }
       const { there, back } = await joinEnds(one, other, { signal: stop });
       say(`joined: ${there} bytes from ${first.id} to ${second.id}, ${back} back`);
     } catch (error) {
       if (!quit.signal.aborted) throw error;
     }
   });
+}
+
+/** There is one standard input, for one of those that may want it. */
+function checkStdio(input: Input, devices: readonly Chardev[]): void {
+  const users = devices.filter(({ kind }) => kind === "stdio").length +
+    ["qmp", "monitor"].filter((flag) => input.get(flag) === "stdio").length;
+  if (users <= 1) return;
+  throw usage("cannot use stdio by multiple character devices", [
+    "a monitor can be on a socket: --monitor unix:PATH,server=on,wait=off",
+    "or behind Ctrl-A c of the terminal: --backend mon:stdio",
+  ]);
 }
 
 async function serveMonitors(input: Input, monitor: Monitor, signal: AbortSignal): Promise<void> {

@@ -28,6 +28,10 @@ export const chardevServer: Command = {
       "chardev server --serve --object … --chardev socket,id=s0,host=::,port=7001,server=on,tls-creds=tls0,logfile=console.log",
       "go on when a client leaves, and keep what all of them say",
     ],
+    [
+      "chardev server --object … --chardev socket,id=s0,host=::,port=7001,server=on,tls-creds=tls0 --backend pty",
+      "give it a terminal that any program can open",
+    ],
   ],
   flags: [
     ...CHARDEV_FLAGS,
@@ -35,7 +39,7 @@ export const chardevServer: Command = {
     {
       name: "serve",
       help:
-        "go on when a client leaves; a signal ends it, or standard input that ends while one is on",
+        "go on when a client leaves; a signal ends it, or the end of a local side that gave something",
     },
   ],
   notes:

@@ -209,6 +209,11 @@ Deno.test("chardev commands answer wrong input with one error and a hint", async
       /^error: Could not open '\/nowhere\/p': No such file or directory$/,
     ],
     [["join", "stdio", "stdio"], 2, /^error: cannot use stdio by multiple character devices$/],
+    [
+      ["client", "--serial", "tcp:127.0.0.1:1", "--monitor", "stdio"],
+      2,
+      /^error: cannot use stdio by multiple character devices$/,
+    ],
     [["join", "null"], 2, /^error: missing ONE OTHER$/],
     [["join", "null,id=a", "pty,id=a"], 2, /^error: Duplicate ID 'a' for chardev$/],
     [["join", "bogus", "null"], 2, /^error: 'bogus' is not a valid char driver name$/],

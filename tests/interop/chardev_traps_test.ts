@@ -1,0 +1,180 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { VirtcredsError } from "../../base/mod.ts";
+import { connect, startTls, type TcpAddress } from "../../channel/mod.ts";
+import {
+  dialChardev,
+  parseSocketChardev,
+  planTls,
+  sendTyped,
+  serveChardev,
+} from "../../chardev/mod.ts";
+import type { ObjectRegistry } from "../../creds/mod.ts";
+import { dial, directories, objects } from "../chardev/devices.ts";
+import { oneByte, readExactly } from "../support/channels.ts";
+import { programTest } from "../support/programs.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { REQUEST } from "../chardev/websocket_rows.ts";
+import { BANNER, startSerialQemu } from "./chardev_guest.ts";
+
+const SERVER = "host=127.0.0.1,port=0,server=on,wait=off,tls-creds=tls0";
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (data: Uint8Array) => new TextDecoder().decode(data);
+
+function serverObject(dir: string): string {
+  return `tls-creds-x509,id=tls0,dir=${dir},endpoint=server,sanity-check=off`;
+}
+
+/** A connection to a serial port, as a client of ours has it. */
+function reach(objects: ObjectRegistry, { port }: TcpAddress) {
+  const chardev = parseSocketChardev(
+    `socket,id=c0,host=localhost,port=${port},ipv6=off,tls-creds=tls0`,
+  );
+  return dialChardev(chardev, { tls: planTls(chardev, objects)! });
+}
+
+programTest(
+  "QEMU loses sight of bytes in a TLS record, and sendTyped() makes it look",
+  ["qemu-system-x86_64"],
+  async () => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    using ours = await objects(undefined, dirs.elsewhere, "client");
+    await using serial = await startSerialQemu(SERVER, [serverObject(dirs.localhost)]);
+    await using channel = await reach(ours, await serial.address());
+    await serial.connected();
+    await serial.run();
+    assertEquals(text(await readExactly(channel, BANNER.length)), BANNER);
+    // One record: the guest gets one byte of it, and the rest with what comes next.
+    await channel.write(bytes("hello"));
+    assertEquals(text(await readExactly(channel, 1)), "h");
+    const late = readExactly(channel, 5);
+    const silence = new Promise<string>((resolve) => setTimeout(() => resolve("silence"), 300));
+    const version = await serial.qemu.qmp.execute("query-version") as { qemu: { major: number } };
+    const heard = await Promise.race([late.then(text), silence]);
+    if (version.qemu.major < 10) assertEquals(heard, "silence");
+    await channel.write(bytes("!"));
+    assertEquals(text(await late), "ello!");
+    for (const word of ["a", "typed", "x".repeat(500)]) {
+      await sendTyped(channel, bytes(word));
+      assertEquals(text(await readExactly(channel, word.length)), word);
+    }
+  },
+);
+
+Deno.test("a chardev leaves no decrypted byte waiting, however few are taken at once", async () => {
+  using folder = temporaryDirectory();
+  const dirs = await directories(folder.path);
+  using ours = await objects(undefined, dirs.localhost, "server");
+  using theirs = await objects(undefined, dirs.elsewhere, "client");
+  const chardev = parseSocketChardev(
+    "socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0",
+  );
+  await using server = await serveChardev(chardev, { tls: planTls(chardev, ours)! });
+  assert(server.address.kind === "tcp");
+  await using client = await reach(theirs, server.address);
+  await using channel = await server.accept();
+  await client.write(bytes("one record of some bytes"));
+  assertEquals(text(await readExactly(oneByte(channel), 24)), "one record of some bytes");
+});
+
+programTest(
+  "a chardev tells a QEMU that was cut off from a peer of ours that says goodbye",
+  ["qemu-system-x86_64"],
+  async () => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    using theirs = await objects(undefined, dirs.elsewhere, "client");
+    {
+      await using serial = await startSerialQemu(SERVER, [serverObject(dirs.localhost)]);
+      await using channel = await reach(theirs, await serial.address());
+      await serial.connected();
+      await serial.run();
+      await readExactly(channel, BANNER.length);
+      await serial.qemu.qmp.execute("quit").catch(() => {});
+      assertEquals(await channel.read(new Uint8Array(1)).catch(() => null), null);
+      // QEMU from 10.0 on says goodbye.
+      assert(channel.closedCleanly !== undefined);
+    }
+    using ours = await objects(undefined, dirs.localhost, "server");
+    const chardev = parseSocketChardev(
+      "socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0",
+    );
+    await using server = await serveChardev(chardev, { tls: planTls(chardev, ours)! });
+    assert(server.address.kind === "tcp");
+    for (const goodbye of [true, false]) {
+      await using client = await reach(theirs, server.address);
+      await using channel = await server.accept();
+      if (goodbye) await channel.closeWrite();
+      else channel.close();
+      assertEquals(await client.read(new Uint8Array(1)), null);
+      assertEquals(client.closedCleanly, goodbye);
+    }
+  },
+);
+
+programTest(
+  "QEMU and a chardev server do WebSocket inside TLS alike",
+  ["qemu-system-x86_64"],
+  async () => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    using theirs = await objects(undefined, dirs.elsewhere, "client");
+    using ours = await objects(undefined, dirs.localhost, "server");
+    const creds = theirs.tlsCreds("tls0", "client");
+    const ask = async (address: TcpAddress): Promise<string> => {
+      await using channel = await startTls(await connect(address), {
+        creds,
+        hostname: "localhost",
+      });
+      await channel.write(bytes(REQUEST));
+      return text(await readExactly(channel, 184)).replace(/^Date: .*\r\n/m, "");
+    };
+    await using serial = await startSerialQemu(`${SERVER},websocket=on`, [
+      serverObject(dirs.localhost),
+    ]);
+    const rows = await serial.qemu.qmp.execute("query-chardev") as Record<string, string>[];
+    const name = rows.find((row) => row.label === "c0")!.filename!;
+    const port = Number(/^disconnected:websocket:127\.0\.0\.1:(\d+)/.exec(name)![1]);
+    const chardev = parseSocketChardev(
+      "socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0,websocket=on",
+    );
+    await using server = await serveChardev(chardev, { tls: planTls(chardev, ours)! });
+    assert(server.address.kind === "tcp");
+    const expected = await ask({ kind: "tcp", host: "127.0.0.1", port });
+    assertMatch(expected, /^HTTP\/1\.1 101 /);
+    assertEquals(await ask(server.address), expected);
+  },
+);
+
+programTest(
+  "a chardev client and a QEMU refuse each other by cause, in TLS 1.2 and 1.3",
+  ["qemu-system-x86_64"],
+  async () => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    await using serial = await startSerialQemu(SERVER, [serverObject(dirs.localhost)]);
+    const address = await serial.address();
+    for (const version of ["1.2", "1.3"]) {
+      const priority = `,priority=NORMAL:-VERS-ALL:+VERS-TLS${version}`;
+      // TLS 1.2 tells in the handshake what TLS 1.3 tells after it.
+      const refused = /^(the peer ended the session: |TLS handshake failed: )/;
+      const cases: readonly (readonly [dir: string, more: string, message: RegExp])[] = [
+        [dirs.bare, "", refused],
+        [dirs.expired, "", refused],
+        [dirs.smuggler, "", refused],
+        [dirs.foreign, "", /^The certificate hasn't got a known issuer$/],
+        [
+          dirs.elsewhere,
+          ",tls-hostname=vm9.example",
+          /^Certificate does not match the hostname vm9\.example$/,
+        ],
+      ];
+      for (const [dir, more, message] of cases) {
+        using bad = await objects(undefined, dir, "client", priority);
+        const error = await assertRejects(() => dial(bad, address, { more }), VirtcredsError);
+        assertMatch(error.message, message, `${dir} with TLS ${version}`);
+        assert(error.hints.length > 0, error.message);
+      }
+    }
+  },
+);
