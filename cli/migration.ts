@@ -2,6 +2,7 @@
 
 import { type CommandGroup, runGroup } from "./_command.ts";
 import { migrationInspect } from "./_migration_inspect.ts";
+import { migrationRelay } from "./_migration_relay.ts";
 import { migrationSource } from "./_migration_source.ts";
 import { migrationTarget } from "./_migration_target.ts";
 
@@ -9,7 +10,7 @@ import { migrationTarget } from "./_migration_target.ts";
 export const MIGRATION: CommandGroup = {
   name: "migration",
   summary: "receive, keep, inspect and send QEMU's live migrations over TLS",
-  commands: [migrationTarget, migrationSource, migrationInspect],
+  commands: [migrationTarget, migrationSource, migrationRelay, migrationInspect],
 };
 
 if (import.meta.main) await runGroup(MIGRATION, Deno.args);

@@ -20,6 +20,7 @@ export * from "./query_migrate.ts";
 export * from "./receive.ts";
 export * from "./receive_pages.ts";
 export * from "./record.ts";
+export * from "./relay.ts";
 export * from "./report.ts";
 export * from "./run_state.ts";
 export * from "./security.ts";

@@ -12,6 +12,15 @@ export interface StreamCommand {
   readonly length: number;
   /** The value of a PING, to be answered with PONG. */
   readonly value?: number;
+  /** What POSTCOPY_RAM_DISCARD takes back: it has been written since, and comes again. */
+  readonly discard?: Discard;
+}
+
+/** Parts of a block of memory. */
+export interface Discard {
+  readonly block: string;
+  /** Start and length in bytes. */
+  readonly ranges: readonly (readonly [start: number, length: number])[];
 }
 
 /** What needs a destination with a guest in it, to ask for pages and to go back. */
@@ -23,13 +32,24 @@ const UNSUPPORTED: Readonly<Record<number, string>> = {
   [MigCmd.MIG_CMD_POSTCOPY_RESUME]: "the source resumes a post-copy migration",
 };
 
+const POSTCOPY: ReadonlySet<number> = new Set([
+  MigCmd.MIG_CMD_POSTCOPY_LISTEN,
+  MigCmd.MIG_CMD_POSTCOPY_RUN,
+  MigCmd.MIG_CMD_PACKAGED,
+]);
+
 /**
  * Reads a command behind its type byte.
  *
  * @param offset Where the type byte stands.
+ * @param postcopy Whether the destination can go through with post-copy.
  * @throws {MigrationError} `STREAM` in QEMU's words, `STREAM_UNSUPPORTED` for post-copy and COLO.
  */
-export function* readCommand(input: StreamInput, offset: number): Parser<StreamCommand> {
+export function* readCommand(
+  input: StreamInput,
+  offset: number,
+  postcopy: boolean,
+): Parser<StreamCommand> {
   const number = yield* input.u16();
   const length = yield* input.u16();
   const entry = number === 0 ? undefined : MIG_CMD[number];
@@ -47,7 +67,7 @@ export function* readCommand(input: StreamInput, offset: number): Parser<StreamC
     });
   }
   const cause = UNSUPPORTED[number];
-  if (cause !== undefined) {
+  if (cause !== undefined && !(postcopy && POSTCOPY.has(number))) {
     throw new MigrationError("STREAM_UNSUPPORTED", {
       cause,
       offset,
@@ -55,6 +75,9 @@ export function* readCommand(input: StreamInput, offset: number): Parser<StreamC
     });
   }
   if (number === MigCmd.MIG_CMD_PING) return { name, length, value: yield* input.u32() };
+  if (number === MigCmd.MIG_CMD_POSTCOPY_RAM_DISCARD) {
+    return { name, length, discard: yield* readDiscard(input, length, offset) };
+  }
   if (number === MigCmd.MIG_CMD_POSTCOPY_ADVISE && length !== 0 && length !== 16) {
     throw new MigrationError("STREAM", {
       text: `CMD_POSTCOPY_ADVISE invalid length (${length})`,
@@ -63,4 +86,19 @@ export function* readCommand(input: StreamInput, offset: number): Parser<StreamC
   }
   yield* input.skip(length);
   return { name, length };
+}
+
+/** Version, name, a NUL, then pairs (QEMU migration/savevm.c, `loadvm_postcopy_ram_handle_discard`). */
+function* readDiscard(input: StreamInput, length: number, offset: number): Parser<Discard> {
+  const bad = (text: string) => new MigrationError("STREAM", { text, offset });
+  if (length < 3 + 16) throw bad(`CMD_POSTCOPY_RAM_DISCARD invalid length (${length})`);
+  const version = yield* input.u8();
+  if (version !== 0) throw bad(`CMD_POSTCOPY_RAM_DISCARD invalid version (${version})`);
+  const block = yield* input.countedString("the name of a RAM block");
+  const rest = length - 2 - block.length - 1;
+  if ((yield* input.u8()) !== 0) throw bad("CMD_POSTCOPY_RAM_DISCARD missing nil");
+  if (rest < 16 || rest % 16 !== 0) throw bad(`CMD_POSTCOPY_RAM_DISCARD invalid length (${rest})`);
+  const ranges: [number, number][] = [];
+  for (let left = rest; left > 0; left -= 16) ranges.push([yield* input.u64(), yield* input.u64()]);
+  return { block, ranges };
 }

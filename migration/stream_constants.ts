@@ -65,6 +65,7 @@ export const MigCmd = {
   MIG_CMD_POSTCOPY_ADVISE: 3,
   MIG_CMD_POSTCOPY_LISTEN: 4,
   MIG_CMD_POSTCOPY_RUN: 5,
+  MIG_CMD_POSTCOPY_RAM_DISCARD: 6,
   MIG_CMD_PACKAGED: 7,
   MIG_CMD_ENABLE_COLO: 8,
   MIG_CMD_POSTCOPY_RESUME: 9,
@@ -98,6 +99,8 @@ export const CONFIGURATION_SUBSECTIONS = {
 export const StreamLimits = {
   /** Bytes of one device section. */
   deviceSection: 64 * 1024 * 1024,
+  /** Bytes of the package of devices at the switch to post-copy. */
+  package: 256 * 1024 * 1024,
   /** Bytes of the description at the end. */
   vmdescription: 16 * 1024 * 1024,
   /** Bytes of a machine's name; QEMU itself refuses longer ones than its own. */

@@ -25,6 +25,8 @@ export interface StreamReaderOptions {
    * `held` until it is resumed. Without it what belongs to multifd is refused.
    */
   readonly multifd?: boolean;
+  /** Whether the source may switch to post-copy; it is refused where it does otherwise. */
+  readonly postcopy?: boolean;
   /**
    * Told, by its offset in the stream, where bytes begin that only place pages or belong to
    * multifd (`pages`), and where the stream's other records go on (`records`). What closes the
@@ -131,6 +133,8 @@ class ReaderState {
   readonly #commands = new Set<string>();
   #returnPath = false;
   #postcopy = false;
+  /** Whether the guest runs at the destination (POSTCOPY_RUN). */
+  #running = false;
   #inPart = false;
   #vmdescription: number | undefined;
   #validation: Validation | undefined;
@@ -154,9 +158,14 @@ class ReaderState {
   }
 
   *stream(): Parser<void> {
+    this.#header = yield* readHeader(this.input);
+    yield* this.#recordsUntil(Infinity);
+  }
+
+  /** Reads records up to the end marker, or those of a package. */
+  *#recordsUntil(end: number): Parser<void> {
     const { input } = this;
-    this.#header = yield* readHeader(input);
-    for (;;) {
+    while (input.offset < end) {
       input.where = "between two sections";
       const offset = input.offset;
       const type = yield* input.u8();
@@ -177,9 +186,12 @@ class ReaderState {
           }
           break;
         case SectionType.QEMU_VM_COMMAND:
-          yield* this.#command(offset);
+          yield* this.#command(offset, end !== Infinity);
           break;
         case SectionType.QEMU_VM_EOF:
+          // A post-copy stream has no description, nor have the records of a package an end.
+          if (end !== Infinity) throw packageEnd(offset);
+          if (this.#running) return this.#postcopyEnd();
           return yield* this.#description();
         default:
           throw new MigrationError("STREAM", {
@@ -188,6 +200,14 @@ class ReaderState {
           });
       }
     }
+    if (input.offset > end) throw packageEnd(end);
+  }
+
+  /** The devices came in a package, whose length is the check of them. */
+  #postcopyEnd(): void {
+    const cause =
+      `it is a post-copy stream, which has no description of its ${this.#devices.length} devices`;
+    this.#validation = { kind: "end", cause };
   }
 
   #hasFooters(): boolean {
@@ -303,9 +323,10 @@ class ReaderState {
     });
   }
 
-  *#command(offset: number): Parser<void> {
-    this.input.where = "inside a command";
-    const command = yield* readCommand(this.input, offset);
+  *#command(offset: number, isPackaged: boolean): Parser<void> {
+    const { input } = this;
+    input.where = "inside a command";
+    const command = yield* readCommand(input, offset, this.options.postcopy ?? false);
     const badCommand = (text: string) => new MigrationError("STREAM", { text, offset });
     if (command.name === "POSTCOPY_ADVISE") this.#postcopy = command.length > 0;
     if (command.name === "OPEN_RETURN_PATH") {
@@ -315,7 +336,18 @@ class ReaderState {
       throw badCommand(`CMD_PING (0x${command.value.toString(16)}) received with no return path`);
     }
     this.#commands.add(command.name);
+    if (command.name === "POSTCOPY_RUN") this.#running = true;
     this.options.onCommand?.(command);
+    if (command.name !== "PACKAGED") return;
+    const length = yield* input.u32();
+    if (isPackaged || this.#running) throw badCommand("CMD_PACKAGED within a package");
+    if (length > StreamLimits.package) {
+      throw new MigrationError("STREAM_LIMIT", {
+        cause: `it announces a package of ${length} bytes`,
+        offset,
+      });
+    }
+    yield* this.#recordsUntil(input.offset + length);
   }
 
   *#description(): Parser<void> {
@@ -351,4 +383,8 @@ class ReaderState {
     this.#vmdescription = yield* skipToDescription(this.input, cause);
     this.#validation = { kind: "end", cause };
   }
+}
+
+function packageEnd(offset: number): MigrationError {
+  return new MigrationError("STREAM", { text: "a package ends within a record", offset });
 }

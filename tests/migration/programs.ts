@@ -20,9 +20,9 @@ export interface Program extends AsyncDisposable {
 /** Longest wait in ms for a message, on a machine that is busy. */
 const SAYS_TIMEOUT = 60_000;
 
-/** Starts `migration/target.ts` or `migration/source.ts`. */
+/** Starts `migration/target.ts`, `migration/source.ts` or `migration relay`. */
 export function startProgram(
-  name: "target" | "source",
+  name: "target" | "source" | "relay",
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Program {
@@ -32,7 +32,9 @@ export function startProgram(
       "-A",
       "--config",
       `${PROJECT}/deno.json`,
-      `${PROJECT}/migration/${name}.ts`,
+      ...(name === "relay"
+        ? [`${PROJECT}/cli/migration.ts`, "relay"]
+        : [`${PROJECT}/migration/${name}.ts`]),
       ...args,
     ],
     env: { NO_COLOR: "1", ...env },
