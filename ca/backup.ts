@@ -44,6 +44,21 @@ const PASSING: readonly string[] = [".lock", ".new", ".journal", ".rebuild", "ca
  * Makes a backup while nobody changes the authority, restores it into a temporary folder beside
  * the file, compares every byte, and only then gives it its name.
  *
+ * @example There and back
+ * ```ts
+ * import { initAuthority, makeBackup, restoreBackup } from "@virtcreds/virtcreds/ca";
+ * import { chooseEngine } from "@virtcreds/virtcreds/engine";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = Deno.makeTempDirSync();
+ * const [dir, file, passphrase] = [`${folder}/pki`, `${folder}/pki.cms`, "correct horse"];
+ * await initAuthority({ dir, engine: await chooseEngine() });
+ * const { files } = await makeBackup({ dir, file, passphrase });
+ * const restored = await restoreBackup({ file, dir: `${folder}/restored`, passphrase });
+ * assertEquals(restored.files, files);
+ * Deno.removeSync(folder, { recursive: true });
+ * ```
+ *
  * @throws {CaError} `CA_MISSING`, `BACKUP` If it lies in the authority's own directory, or what was
  * written cannot be restored; what is wrong with the store, as `changePki`.
  * @throws {BaseError} `FILE_EXISTS`, `FILE_NOT_WRITABLE`.

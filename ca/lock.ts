@@ -18,9 +18,32 @@ export interface LockOptions {
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the lock file cannot be made.
  */
 export async function takeLock(file: string, options: LockOptions = {}): Promise<Disposable> {
-  const handle = open(file);
+  return await hold(open(file), file, true, options);
+}
+
+/**
+ * Waits until nobody changes the directory, and keeps it so; several may look at a time. It writes
+ * nothing: where there is no lock file, or none that may be read, nobody is waited for.
+ */
+export async function shareLock(file: string, options: LockOptions = {}): Promise<Disposable> {
+  refuseLink(file);
+  let handle: Deno.FsFile;
   try {
-    for (let tries = 0; !await handle.tryLock(true); tries++) {
+    handle = Deno.openSync(file, { read: true });
+  } catch {
+    return { [Symbol.dispose]: () => {} };
+  }
+  return await hold(handle, file, false, options);
+}
+
+async function hold(
+  handle: Deno.FsFile,
+  file: string,
+  exclusive: boolean,
+  options: LockOptions,
+): Promise<Disposable> {
+  try {
+    for (let tries = 0; !await handle.tryLock(exclusive); tries++) {
       if (tries === 0) options.onWait?.();
       await pause(options.signal);
     }

@@ -14,6 +14,7 @@ import {
   sha256,
   signedText,
 } from "./log_entry.ts";
+import { type LockOptions, shareLock } from "./lock.ts";
 import { readLog } from "./log_file.ts";
 import { CA_CRL_FILE, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { heldHosts } from "./held.ts";
@@ -42,7 +43,7 @@ export interface LogVerdict {
 }
 
 /** How a log is verified. */
-export interface LogVerifyOptions {
+export interface LogVerifyOptions extends LockOptions {
   /** The authority's directory. */
   readonly dir: string;
   readonly engine: KeyEngine;
@@ -56,12 +57,28 @@ export interface LogVerifyOptions {
  * head that was kept elsewhere know more. Whoever holds the CA's key, alters both copies and every
  * file, is found by a head kept elsewhere alone.
  *
+ * @example The end of the log, to be kept elsewhere
+ * ```ts
+ * import { initAuthority, verifyLog } from "@virtcreds/virtcreds/ca";
+ * import { chooseEngine } from "@virtcreds/virtcreds/engine";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = Deno.makeTempDirSync();
+ * const engine = await chooseEngine();
+ * await initAuthority({ dir, engine });
+ * const { faults, head, signed } = await verifyLog({ dir, engine });
+ * assertEquals([faults, head.seq, signed], [[], 2, 2]);
+ * Deno.removeSync(dir, { recursive: true });
+ * ```
+ *
  * @throws {CaError} `LOG` where there is none, `CA_MISSING`, `CA_CERTIFICATE`, `STORE_VERSION`,
  * `STORE`.
  */
 export async function verifyLog(options: LogVerifyOptions): Promise<LogVerdict> {
   const paths = pkiPaths(options.dir);
   refuseWithoutLog(paths);
+  // Half of a change would look like an alteration.
+  using _lock = await shareLock(paths.lock, options);
   const chains = [await walkStore(paths), await walkFile(paths)];
   const faults = chains.flatMap(({ fault }) => fault ?? []);
   const [stored, written] = chains as [Chain, Chain];

@@ -1,7 +1,7 @@
 /** `ca log`: what was done with the authority, and whether that is what was written. */
 
 import type { ShownEntry } from "../ca/mod.ts";
-import { DIR_FLAG } from "./_ca_flags.ts";
+import { DIR_FLAG, sayWaiting } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { line, say } from "./_output.ts";
@@ -96,7 +96,12 @@ async function runVerify(input: Input): Promise<number> {
   if (kept !== undefined && head === undefined) {
     throw usage("--head takes SEQ:DIGEST", "as ca log --verify prints it, such as 42:5f0a…");
   }
-  const verdict = await verifyLog({ dir, engine: await engineFor(input), head });
+  const verdict = await verifyLog({
+    dir,
+    engine: await engineFor(input),
+    head,
+    onWait: sayWaiting(dir),
+  });
   const { faults, signed } = verdict;
   const end = `${verdict.head.seq}:${verdict.head.hash}`;
   if (input.on("json")) {

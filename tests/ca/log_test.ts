@@ -14,7 +14,7 @@ import {
   verifyLog,
 } from "../../ca/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
-import { run } from "../support/command.ts";
+import { PROJECT, run } from "../support/command.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -230,6 +230,34 @@ Deno.test("verifyLog() finds by a head that was kept elsewhere what nothing else
   assertEquals(fault!.cause, "it is missing: the log ends with entry 2");
   const other = { ...head, hash: GENESIS };
   assertEquals((await verifyLog({ dir, engine, head: other })).faults[0]!.seq, head.seq);
+});
+
+Deno.test("verifyLog() is not misled by commands that work at the same time", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(temp.path, { hosts: [] });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      `--config=${PROJECT}/deno.json`,
+      `${PROJECT}/tests/ca/_issue_loop.ts`,
+      dir,
+      "0",
+    ],
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  const heads = new Set<number>();
+  for (let i = 0; i < 15; i++) {
+    const { faults, head } = await verifyLog({ dir, engine });
+    assertEquals(faults, []);
+    heads.add(head.seq);
+  }
+  child.kill("SIGKILL");
+  await child.status;
+  await reader.cancel();
+  assert(heads.size > 1, "nothing happened meanwhile");
 });
 
 Deno.test("readEntries() and verifyLog() say where there is no log yet", async () => {
