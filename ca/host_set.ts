@@ -143,8 +143,10 @@ async function refuseWhatQemuRefuses(
 ): Promise<void> {
   const { now, request, issuer, context: { engine, hostPassphrase: password } } = work;
   const { files, publicKeys, certificates } = made;
+  const kinds = provedBy(issuer);
+  const kind = `${request.keyType} ${request.profile}`;
   // The first of each kind is proved; the others came about in the same way.
-  const known = isProved(work) && {
+  const known = kinds.has(kind) && {
     publicKeys,
     isFresh: (signature: Uint8Array, publicKey: Uint8Array) =>
       certificates.some((one) => endsWith(one, signature)) &&
@@ -170,18 +172,16 @@ async function refuseWhatQemuRefuses(
       hint: refusal.mend,
     });
   }
+  kinds.add(kind);
 }
 
 /** Kinds of sets of which one was judged by its keys and signatures too, by who signed them. */
 const proved = new WeakMap<Issuer, Set<string>>();
 
-function isProved({ issuer, request }: SetWork): boolean {
+function provedBy(issuer: Issuer): Set<string> {
   let kinds = proved.get(issuer);
   if (kinds === undefined) proved.set(issuer, kinds = new Set());
-  const kind = `${request.keyType} ${request.profile}`;
-  if (kinds.has(kind)) return true;
-  kinds.add(kind);
-  return false;
+  return kinds;
 }
 
 function isMissingKey({ code, file }: Finding): boolean {
