@@ -82,7 +82,12 @@ export function makeBoard(options: BoardOptions): Board {
   }
 
   return {
-    add: (chardev) => put(chardev, false),
+    async add(chardev) {
+      const end = await put(chardev, false);
+      // It ends with the device, or never: nobody waits for it.
+      end.device.connect?.().catch(() => {});
+      return end;
+    },
     use: (chardev) => put(chardev, true),
     async change(chardev) {
       const { end } = get(chardev.id, "does not exist");

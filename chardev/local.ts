@@ -35,4 +35,6 @@ export interface Attachment extends Disposable {
 export interface Backend extends LocalEnd, AsyncDisposable {
   /** As `query-chardev` shows it: `pty:/dev/pts/3`, `file`. */
   readonly filename: string;
+  /** Brings a connection up that nobody reads yet, where it is one that comes up. */
+  connect?(): Promise<void>;
 }

@@ -166,6 +166,9 @@ export async function socketEnd(
       await (channel?.facts === undefined ? channel?.write(bytes) : sendTyped(channel, bytes))
         ?.catch(() => channel?.close());
     },
+    async connect() {
+      await connection();
+    },
     async endWrite() {
       await current?.closeWrite().catch(() => {});
     },

@@ -218,3 +218,24 @@ Deno.test("the escape key brings a monitor to the front that knows the devices",
   await until("Chardev 'b' is busy");
   assertStringIncludes(shown, "Error: Chardev 'b' is busy");
 });
+
+Deno.test("chardev-add lets a client in that nobody reads yet, as QEMU does", async () => {
+  using folder = temporaryDirectory();
+  const path = `${folder.path}/s`;
+  const { board } = await openBoard();
+  await using _ = board;
+  await board.add(parseChardev(`socket,id=s,path=${path},server=on`));
+  const row = () => board.rows()[0];
+  assertEquals(row(), {
+    label: "s",
+    filename: `disconnected:unix:${path},server=on`,
+    frontendOpen: false,
+  });
+  await using client = await connect({ kind: "unix", path });
+  while (row()!.filename.startsWith("disconnected:")) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals(row()!.filename, `unix:${path},server=on`);
+  await board.remove("s");
+  assertEquals(await client.read(new Uint8Array(1)), null);
+});
