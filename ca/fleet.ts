@@ -3,9 +3,12 @@
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { Certificate } from "../creds/mod.ts";
 import type { KeyType } from "../engine/mod.ts";
+import { CaError } from "./error.ts";
 import { heldHosts, type HeldSet, keyTypeOf, namesOf, readHeld, serialOf } from "./held.ts";
 import { readAuthority } from "./issuer.ts";
-import { pkiPaths } from "./pki.ts";
+import { knownRevoked } from "./known_revoked.ts";
+import { readLedger } from "./ledger.ts";
+import { isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { isRevoked } from "./plan.ts";
 import type { Role } from "./profile.ts";
 import { readRevoked, type RevokedList } from "./revoked.ts";
@@ -63,6 +66,8 @@ export interface Fleet {
   };
   readonly crl: {
     readonly file: string;
+    /** Whether there is none, so that the store alone knows what is revoked. */
+    readonly missing: boolean;
     readonly number: bigint;
     readonly nextUpdate: Date | undefined;
     readonly count: number;
@@ -85,12 +90,12 @@ export interface FleetOptions {
  *
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CRL`.
  */
-export function readFleet(options: FleetOptions): Fleet {
+export async function readFleet(options: FleetOptions): Promise<Fleet> {
   const { dir, expiring = 0 } = options;
   const now = (options.clock ?? systemClock)();
   const paths = pkiPaths(dir);
   const { certificate } = readAuthority(paths);
-  const revoked = readRevoked(paths);
+  const revoked = await revokedIn(paths);
   const { number, nextUpdate, entries } = revoked;
   const hosts = heldHosts(paths)
     .map((host) => hostOf(readHeld(paths, host)!, revoked, now, expiring));
@@ -104,9 +109,27 @@ export function readFleet(options: FleetOptions): Fleet {
       notAfter: certificate.notAfter,
       state: state === "early" ? "ok" : state,
     },
-    crl: { file: paths.caCrl, number, nextUpdate, count: entries.size },
+    crl: {
+      file: paths.caCrl,
+      missing: !isThere(paths.caCrl),
+      number,
+      nextUpdate,
+      count: entries.size,
+    },
     hosts,
   };
+}
+
+/** A database that cannot be read keeps nobody from seeing what the CRL says. */
+async function revokedIn(paths: PkiPaths): Promise<RevokedList> {
+  try {
+    await using store = await readLedger(paths);
+    return await knownRevoked(paths, store);
+  } catch (error) {
+    const isStores = error instanceof CaError && error.code.startsWith("STORE");
+    if (!isStores || !isThere(paths.caCrl)) throw error;
+    return readRevoked(paths);
+  }
 }
 
 function hostOf(held: HeldSet, revoked: RevokedList, now: Date, expiring: number): FleetHost {

@@ -6,10 +6,11 @@ import { fingerprint } from "./certificate.ts";
 import { CaError } from "./error.ts";
 import { keyTypeOf, namesOf, profileOf } from "./held.ts";
 import { findIssued, type IssuedRecord } from "./issued.ts";
+import { knownRevoked } from "./known_revoked.ts";
 import { readLedger } from "./ledger.ts";
 import { pkiPaths } from "./pki.ts";
 import type { ProfileName } from "./profile.ts";
-import { readRevoked, type ReasonName, reasonName } from "./revoked.ts";
+import { type ReasonName, reasonName } from "./revoked.ts";
 import { dueAt } from "./validity.ts";
 
 /** All that can be said of an issued certificate. */
@@ -61,7 +62,7 @@ export async function showIssued(
       hint: `see the hosts: deno task ca list --dir ${paths.root}`,
     });
   }
-  const { entries } = readRevoked(paths);
+  const { entries } = await knownRevoked(paths, store);
   const shown = records.map((record: IssuedRecord): ShownCertificate => {
     const { certificate, serial, host, file } = record;
     const names = namesOf(certificate);

@@ -240,6 +240,7 @@ function checkKeys(
       if (revoked.entries.has(record.serial)) {
         throw refuse(`the certificate ${record.serial} of its key is revoked`, anew);
       }
+      if (record.host === "") throw refuse("its key is a CA's", anew);
       if (record.host !== host) throw refuse(`its key is the one of ${record.host}`, anew);
     }
     if (isRevoked && !hosts.includes(host)) {

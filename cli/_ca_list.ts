@@ -36,7 +36,7 @@ async function run(input: Input): Promise<number> {
     throw usage("--json and --csv are two forms", "give one of them");
   }
   const { daysUntil, readFleet } = await import("../ca/mod.ts");
-  const { hosts } = readFleet({ dir: input.get("dir")! });
+  const { hosts } = await readFleet({ dir: input.get("dir")! });
   await sayStrayFiles(input.get("dir")!);
   const now = new Date();
   const daysLeft = (host: FleetHost) =>

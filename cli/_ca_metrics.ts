@@ -85,6 +85,7 @@ export function nagiosResult(fleet: Fleet, now: Date): NagiosResult {
     ...named(fleet.hosts, "due"),
     ...named(fleet.hosts, "early"),
     ...isLate ? ["the CRL is past its next update"] : [],
+    ...fleet.crl.missing ? ["the CRL is missing"] : [],
   ];
   const [word, code] = critical.length > 0
     ? ["CRITICAL", 2] as const

@@ -47,7 +47,7 @@ async function run(input: Input): Promise<number> {
   }
   if (input.on("nagios")) return await nagios(input, expiring);
   const { daysUntil, readFleet } = await import("../ca/mod.ts");
-  const fleet = readFleet({ dir: input.get("dir")!, expiring });
+  const fleet = await readFleet({ dir: input.get("dir")!, expiring });
   await sayStrayFiles(input.get("dir")!);
   if (input.on("json")) console.log(JSON.stringify(statusJson(fleet)));
   else if (input.on("prometheus")) console.log(prometheusText(fleet));
@@ -63,7 +63,7 @@ async function nagios(input: Input, expiring: number | undefined): Promise<numbe
   const { readFleet } = await import("../ca/mod.ts");
   try {
     const { text, code } = nagiosResult(
-      readFleet({ dir: input.get("dir")!, expiring }),
+      await readFleet({ dir: input.get("dir")!, expiring }),
       new Date(),
     );
     await sayStrayFiles(input.get("dir")!);
@@ -96,7 +96,11 @@ function print(fleet: Fleet, until: (date: Date) => string): void {
   const next = crl.nextUpdate === undefined
     ? "without a next update"
     : `until ${until(crl.nextUpdate)}`;
-  console.log(`CRL    number ${crl.number}, ${crl.count} revoked, ${next}`);
+  const which = crl.missing ? "missing" : `number ${crl.number}`;
+  console.log(`CRL    ${which}, ${crl.count} revoked${crl.missing ? "" : `, ${next}`}`);
+  if (crl.missing) {
+    say(`warning: ${crl.file} is missing`, "deno task ca crl says where the newest copy is");
+  }
   console.log(`hosts  ${hosts.length}${states.length === 0 ? "" : `: ${states.join(", ")}`}`);
   const timeline = timelineText(hosts);
   if (timeline !== "") console.log(`\n${timeline}`);

@@ -33,8 +33,8 @@ async function everyState(dir: string): Promise<void> {
   await revokeCertificates(["out"], "superseded", { dir, engine });
 }
 
-const states = (options: FleetOptions) =>
-  Object.fromEntries(readFleet(options).hosts.map((host) => [host.host, host.state]));
+const states = async (options: FleetOptions) =>
+  Object.fromEntries((await readFleet(options)).hosts.map((host) => [host.host, host.state]));
 
 Deno.test("readFleet() tells how it stands with every host", async () => {
   using temp = temporaryDirectory();
@@ -50,15 +50,31 @@ Deno.test("readFleet() tells how it stands with every host", async () => {
     soon: "ok",
     tired: "due",
   };
-  assertEquals(states({ dir }), expected);
-  assertEquals(states({ dir, expiring: 20 * DAY }), { ...expected, soon: "expiring" });
-  assertEquals(states({ dir, clock: daysFromNow(8) }), { ...expected, early: "ok", soon: "due" });
-  const { authority, crl, hosts } = readFleet({ dir });
+  assertEquals(await states({ dir }), expected);
+  assertEquals(await states({ dir, expiring: 20 * DAY }), { ...expected, soon: "expiring" });
+  assertEquals(await states({ dir, clock: daysFromNow(8) }), {
+    ...expected,
+    early: "ok",
+    soon: "due",
+  });
+  const { authority, crl, hosts } = await readFleet({ dir });
   assertEquals([authority.name, authority.state, crl.count], ["CN=virtcreds CA", "ok", 2]);
   const fine = hosts.find((host) => host.host === "fine")!;
   assertEquals([fine.dns, fine.ip, fine.keyType], [["fine"], ["192.0.2.1"], "ec-p256"]);
   assertEquals(fine.certificates.map((one) => one.role), ["server", "client"]);
-  assertEquals(readFleet({ dir, clock: daysFromNow(4000) }).authority.state, "expired");
+  assertEquals((await readFleet({ dir, clock: daysFromNow(4000) })).authority.state, "expired");
+});
+
+Deno.test("readFleet() and showIssued() know who is revoked though the CRL is lost", async () => {
+  using temp = temporaryDirectory();
+  const dir = `${temp.path}/pki`;
+  await everyState(dir);
+  Deno.removeSync(`${dir}/ca-crl.pem`);
+  const { crl, hosts } = await readFleet({ dir });
+  assertEquals([crl.missing, crl.count], [true, 2]);
+  assertEquals(hosts.find((host) => host.host === "out")?.state, "revoked");
+  const [shown] = await showIssued("out", { dir });
+  assertEquals(shown?.revoked?.reason, "superseded");
 });
 
 Deno.test("showIssued() shows all of a host, what it holds first, or one serial", async () => {

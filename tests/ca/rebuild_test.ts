@@ -97,7 +97,7 @@ Deno.test("looking at the directory of an earlier version shows all of it and ch
     "keyCompromise",
     "keyCompromise",
   ]);
-  readFleet({ dir });
+  await readFleet({ dir });
   assertEquals(snapshot(dir), before);
 });
 
@@ -217,7 +217,7 @@ Deno.test("a command on a damaged database names it and the way back, and change
   }
   assertEquals(snapshot(dir), before);
   // What hosts hold is in their directories.
-  assertEquals(readFleet({ dir }).hosts.length, 2);
+  assertEquals((await readFleet({ dir })).hosts.length, 2);
 });
 
 Deno.test("a database that is gone while its log is there is not made anew unasked", async () => {

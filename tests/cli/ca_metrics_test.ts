@@ -12,19 +12,19 @@ const DAY = 86_400_000;
 Deno.test("nagiosResult() is critical for what is over, a warning for what will be", async () => {
   using temp = temporaryDirectory();
   const dir = `${temp.path}/pki`;
-  const result = (options: Partial<FleetOptions> = {}) =>
-    nagiosResult(readFleet({ dir, ...options }), (options.clock ?? daysFromNow(0))());
+  const result = async (options: Partial<FleetOptions> = {}) =>
+    nagiosResult(await readFleet({ dir, ...options }), (options.clock ?? daysFromNow(0))());
   const { dir: made } = await makePki(dir, { hosts: [{ name: "a", days: 30 }, { name: "b" }] });
   assertEquals(made, dir);
-  assertMatch(result().text, /^VIRTCREDS OK - 2 hosts \| ok=2 due=0 expiring=0 /);
-  assertEquals(result().code, 0);
-  const soon = result({ expiring: 40 * DAY });
+  assertMatch((await result()).text, /^VIRTCREDS OK - 2 hosts \| ok=2 due=0 expiring=0 /);
+  assertEquals((await result()).code, 0);
+  const soon = await result({ expiring: 40 * DAY });
   assertEquals(soon.code, 1);
   assertStringIncludes(soon.text, "WARNING - expiring: a; 2 hosts |");
-  const late = result({ clock: daysFromNow(31) });
+  const late = await result({ clock: daysFromNow(31) });
   assertEquals(late.code, 2);
   assertStringIncludes(late.text, "CRITICAL - expired: a; 2 hosts |");
-  const over = result({ clock: daysFromNow(4000) });
+  const over = await result({ clock: daysFromNow(4000) });
   assertStringIncludes(over.text, "CRITICAL - the CA has expired; expired: a, b; the CRL is past");
 });
 
@@ -33,7 +33,7 @@ Deno.test("prometheusText() keeps to the text format", async () => {
   const dir = `${temp.path}/pki`;
   await makePki(dir, { hosts: [{ name: "a" }, { name: "b", clock: daysFromNow(-99), days: 9 }] });
   await revokeCertificates(["a"], "superseded", { dir, engine: await chooseEngine() });
-  const fleet = readFleet({ dir });
+  const fleet = await readFleet({ dir });
   const text = prometheusText({
     ...fleet,
     authority: { ...fleet.authority, name: 'CN="a\\b\nc' },

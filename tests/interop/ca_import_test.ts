@@ -220,7 +220,7 @@ programTest(
     const list = await crlText(`${dir}/ca-crl.pem`);
     assert(/Serial Number: 02[\s\S]*Superseded/.test(list), list);
     assert(/Serial Number: 03[\s\S]*Certificate Hold/.test(list), list);
-    assertEquals(readFleet({ dir }).crl.count, 2);
+    assertEquals((await readFleet({ dir })).crl.count, 2);
     const key = Deno.readTextFileSync(`${dir}/ca-key.pem`);
     assertEquals(key, Deno.readTextFileSync(`${source}/private/cakey.pem`));
     await assertTrust(`${dir}/ca-cert.pem`, `${dir}/ca-crl.pem`, `${temp.path}/vm1.example.crt`);
@@ -232,7 +232,7 @@ programTest(
       passphrase,
     });
     assertEquals(revoked.map((one) => one.serial), ["04"]);
-    const { number } = readFleet({ dir }).crl;
+    const { number } = (await readFleet({ dir })).crl;
     assert(number > result.crlNumber, String(number));
   },
 );
