@@ -74,10 +74,13 @@ export async function makeBackup(options: BackupOptions): Promise<BackupResult> 
     await change.store();
     const { names, leftOut } = listFiles(paths.root);
     const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}.tmp`;
-    const sealed = await sealCms(compress(writeArchive(readFiles(paths.root, names))), passphrase);
+    const sealed = await sealCms(
+      compress(writeArchive(readFiles(paths.root, names, options.signal))),
+      passphrase,
+    );
     writePieces(temporary, sealed);
     try {
-      await verify(temporary, passphrase, paths.root, names);
+      await verify(temporary, passphrase, paths.root, names, options.signal);
       if (!force) refuseExisting(file);
       rename(temporary, file);
     } catch (error) {
@@ -144,8 +147,13 @@ function listFiles(root: string): { names: string[]; leftOut: string[] } {
   return { names, leftOut };
 }
 
-async function* readFiles(root: string, names: readonly string[]): AsyncIterable<ArchiveFile> {
+async function* readFiles(
+  root: string,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncIterable<ArchiveFile> {
   for (const path of names) {
+    signal?.throwIfAborted();
     const file = `${root}/${path}`;
     const { mode, mtime } = Deno.statSync(file);
     yield {
@@ -189,11 +197,12 @@ async function verify(
   passphrase: string,
   root: string,
   names: readonly string[],
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const folder = `${file}.restored`;
   Deno.mkdirSync(folder, { mode: 0o700 });
   try {
-    const restored = await unpack(folder, readBackup(file, passphrase), false);
+    const restored = await unpack(folder, readBackup(file, passphrase), { durable: false, signal });
     const differs = names.find((name, i) =>
       restored[i] !== name || !sameFile(`${root}/${name}`, `${folder}/${name}`)
     );

@@ -55,7 +55,10 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRes
   makeFolder(parent, temporary);
   let files: readonly string[];
   try {
-    files = await unpack(temporary, readBackup(file, passphrase), true);
+    files = await unpack(temporary, readBackup(file, passphrase), {
+      durable: true,
+      signal: options.signal,
+    });
     if (!files.includes(CA_CERTIFICATE_FILE)) throw withoutAuthority(file);
     Deno.chmodSync(temporary, 0o755);
     refuseOccupied(paths.root);

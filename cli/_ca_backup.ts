@@ -2,7 +2,8 @@
 
 import { DIR_FLAG, sayWaiting } from "./_ca_flags.ts";
 import { type Command, type Flag, type Input, usage } from "./_command.ts";
-import { line, say } from "./_output.ts";
+import { say, untilSignal } from "./_console.ts";
+import { line } from "./_output.ts";
 import { backupPassphrase } from "./_passphrase.ts";
 
 const BACKUP_PASSPHRASE_FLAG: Flag = {
@@ -33,7 +34,7 @@ gets its name; it has mode 0600. It is a tar archive, gzip, encrypted and authen
 (AES-256-GCM, PBKDF2-SHA-256 with 600,000 rounds). Without this toolkit OpenSSL 3 opens it:
   openssl cms -decrypt -inform DER -in FILE -pwri_password PASSPHRASE -out pki.tar.gz
 A key in a token is not in it.`,
-  run: backup,
+  run: (input) => untilSignal((signal) => backup(input, signal)),
 };
 
 /** The command. */
@@ -53,10 +54,10 @@ export const caRestore: Command = {
   ],
   operands: { name: "FILE", min: 1, max: 1 },
   notes: "The directory appears when all of it is there; nothing that exists is overwritten.",
-  run: restore,
+  run: (input) => untilSignal((signal) => restore(input, signal)),
 };
 
-async function backup(input: Input): Promise<number> {
+async function backup(input: Input, signal: AbortSignal): Promise<number> {
   const { makeBackup } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;
   const result = await makeBackup({
@@ -64,6 +65,7 @@ async function backup(input: Input): Promise<number> {
     file: input.operands[0]!,
     passphrase: await needed(input, true),
     force: input.on("force"),
+    signal,
     onWait: sayWaiting(dir),
   });
   for (const path of result.leftOut) say(`warning: ${path} is no file, and is left out`);
@@ -79,7 +81,7 @@ async function backup(input: Input): Promise<number> {
   return 0;
 }
 
-async function restore(input: Input): Promise<number> {
+async function restore(input: Input, signal: AbortSignal): Promise<number> {
   const { checkBackup, restoreBackup } = await import("../ca/mod.ts");
   const [file, dir] = [input.operands[0]!, input.get("dir")!];
   const passphrase = await needed(input, false);
@@ -89,7 +91,7 @@ async function restore(input: Input): Promise<number> {
     else console.log(line(`${file} is whole: ${result.files} files, ${result.hosts} hosts`));
     return 0;
   }
-  const result = await restoreBackup({ file, dir, passphrase, onWait: sayWaiting(dir) });
+  const result = await restoreBackup({ file, dir, passphrase, signal, onWait: sayWaiting(dir) });
   if (input.on("json")) console.log(JSON.stringify({ file, ...result }));
   else {
     console.log(line(`restored ${result.dir}: ${result.files} files, ${result.hosts} hosts`));

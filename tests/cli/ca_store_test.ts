@@ -103,6 +103,42 @@ Deno.test("ca backup and ca restore go there and back, and say what is wrong", a
   assertEquals((await verifyLog({ dir, engine })).faults, []);
 });
 
+Deno.test("ca backup and ca restore that Ctrl-C stops leave no file behind", async () => {
+  using temp = temporaryDirectory();
+  const cwd = temp.path;
+  const dir = await makeFleet(cwd);
+  Deno.writeTextFileSync(`${cwd}/pass`, "one passphrase\n");
+  const pass = ["--passphrase-file", "pass"];
+  // Much that gzip takes its time for.
+  for (let i = 0; i < 12; i++) {
+    const noise = crypto.getRandomValues(new Uint8Array(65_536));
+    const file = new Uint8Array(8 * 65_536);
+    for (let at = 0; at < file.length; at += noise.length) file.set(noise, at);
+    Deno.writeFileSync(`${dir}/hosts/a/noise-${i}`, file);
+  }
+  assertEquals((await virtcreds(["ca", "backup", "first.cms", ...pass], { cwd })).code, 0);
+  const names = () => [...Deno.readDirSync(cwd)].map(({ name }) => name).sort();
+  for (const args of [["backup", "second.cms"], ["restore", "first.cms", "--dir", "new"]]) {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", `--config=${PROJECT}/deno.json`, `${PROJECT}/cli/ca.ts`],
+        ...[...args, ...pass],
+      ],
+      cwd,
+      env: { INIT_CWD: cwd },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    while (!names().some((name) => /\.(tmp|restored)$/.test(name))) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    child.kill("SIGINT");
+    assertEquals((await child.status).code, 130);
+    assertEquals(names(), ["first.cms", "pass", "pki"]);
+  }
+});
+
 Deno.test("ca import takes a CA from its files, and says what it takes", async () => {
   using temp = temporaryDirectory();
   const cwd = temp.path;
