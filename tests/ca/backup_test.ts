@@ -179,35 +179,51 @@ const textFile = (path: string, data = new Uint8Array(0)): ArchiveFile => ({
   data,
 });
 
-Deno.test("restoreBackup() takes no path that leads out of the directory, nor a link", async () => {
+/** An archive of a CA's certificate and a file at a path. */
+async function archiveWith(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  return await bytesOf(writeArchive(each([textFile("ca-cert.pem"), textFile(path)])));
+}
+
+/** The same, the file being a symbolic link. */
+async function archiveWithLink(): Promise<Uint8Array<ArrayBuffer>> {
+  const archive = await archiveWith("x");
+  const at = 512;
+  archive[at + 156] = "2".charCodeAt(0);
+  const sum = archive.slice(at, at + 512).fill(0x20, 148, 156).reduce((a, b) => a + b, 0);
+  archive.set(new TextEncoder().encode(sum.toString(8).padStart(6, "0")), at + 148);
+  return archive;
+}
+
+Deno.test("readArchive() takes no path that leads out of the directory, nor a link", async () => {
+  const paths = [
+    "../x",
+    "/etc/x",
+    "a/../../x",
+    "a//x",
+    "./../x",
+    `${"a/".repeat(60)}../x`,
+    "",
+    "..",
+  ];
+  const archives = await Promise.all([...paths.map(archiveWith), archiveWithLink()]);
+  for (const archive of archives) {
+    await assertRejects(() => Array.fromAsync(readArchive(each([archive]))), RangeError);
+  }
+});
+
+Deno.test("restoreBackup() leaves nothing of a backup that has a path leading elsewhere", async () => {
   using temp = temporaryDirectory();
   const file = `${temp.path}/evil.cms`;
-  const linked = async () => {
-    const archive = await bytesOf(writeArchive(each([textFile("ca-cert.pem"), textFile("x")])));
-    const at = 512;
-    archive[at + 156] = "2".charCodeAt(0);
-    const sum = archive.slice(at, at + 512).fill(0x20, 148, 156).reduce((a, b) => a + b, 0);
-    archive.set(new TextEncoder().encode(sum.toString(8).padStart(6, "0")), at + 148);
-    return archive;
-  };
-  const archives = [
-    ...["../x", "/etc/x", "a/../../x", `${"a/".repeat(60)}../x`, ""].map((path) =>
-      bytesOf(writeArchive(each([textFile("ca-cert.pem"), textFile(path)])))
-    ),
-    linked(),
-  ];
-  for (const archive of archives) {
-    const packed = ReadableStream.from([await archive])
-      .pipeThrough(new CompressionStream("gzip"));
-    const sealed = await sealCms(packed, passphrase);
-    Deno.writeFileSync(file, await new Blob(sealed as BlobPart[]).bytes());
-    const error = await assertRejects(
-      () => restoreBackup({ file, dir: `${temp.path}/new`, passphrase }),
-      CaError,
-    );
-    assertEquals(error.code, "BACKUP");
-    assertEquals(names(temp.path), ["evil.cms"]);
-  }
+  const packed = ReadableStream.from([await archiveWith("../x")])
+    .pipeThrough(new CompressionStream("gzip"));
+  const sealed = await sealCms(packed, passphrase);
+  Deno.writeFileSync(file, await new Blob(sealed as BlobPart[]).bytes());
+  const error = await assertRejects(
+    () => restoreBackup({ file, dir: `${temp.path}/new`, passphrase }),
+    CaError,
+  );
+  assertEquals([error.code, error.facts.cause], ["BACKUP", "it has a path that leads elsewhere"]);
+  assertEquals(names(temp.path), ["evil.cms"]);
 });
 
 async function bytesOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
@@ -236,7 +252,7 @@ Deno.test("an archive is read back as it was written, however its bytes come", a
 });
 
 Deno.test("openCms() opens what sealCms() made, of any size", async () => {
-  for (const size of [0, 1, 70_000, 3_000_000]) {
+  for (const size of [0, 70_000, 3_000_000]) {
     const data = new Uint8Array(size).fill(7);
     const sealed = await new Blob(await sealCms(each([data]), "x") as BlobPart[]).bytes();
     const opened = await openCms(sealed, "x");
