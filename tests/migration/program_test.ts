@@ -1,5 +1,6 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect, listen } from "../../channel/mod.ts";
+import { migrationEnd, openQmp } from "../../migration/qmp_client.ts";
 import { type Finished, virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { makePki } from "../support/pki.ts";
@@ -264,6 +265,38 @@ Deno.test("migration target ends at quit, and tells when nobody can start it any
   await ends.endInput();
   assertEquals(await ends.exit, 1);
   assertMatch(ends.stderr(), /^error: the monitor's input ended before migrate_incoming\nhint: /);
+});
+
+Deno.test("migration target serves QMP on TCP, one client after the other", async () => {
+  await using target = startProgram("target", [
+    ...["--incoming", "defer", "--qmp", "tcp:127.0.0.1:0,server=on,wait=off"],
+  ]);
+  const [, port] = await target.says(/serving QMP on tcp:127\.0\.0\.1:(\d+),server=on/);
+  const dial = () => connect({ kind: "tcp", host: "127.0.0.1", port: Number(port) });
+  {
+    await using first = await openQmp(await dial());
+    const waiting = await dial();
+    await assertRejects(() => openQmp(waiting, { timeout: 100 }), Error, "no greeting");
+    assertEquals(await first.execute("query-migrate"), {});
+  }
+  await using second = await openQmp(await dial());
+  await second.execute("quit");
+  assertEquals(await target.exit, 0, target.stderr());
+});
+
+Deno.test("migration source waits for the client of its QMP, and for its leave", async () => {
+  using temp = temporaryDirectory();
+  await using target = await startTarget([]);
+  const path = `${temp.path}/qmp`;
+  await using source = startProgram("source", [
+    ...["--migrate", target.uri, "--guest-ram", "1M", "--qmp", `unix:${path},server=on`],
+  ]);
+  await source.says(/waiting for a client of QMP on unix:/);
+  assertEquals(/sending/.test(source.stderr()), false);
+  await using qmp = await openQmp(await connect({ kind: "unix", path }));
+  assertEquals((await migrationEnd(qmp)).status, "completed");
+  qmp.close();
+  assertEquals(await source.exit, 0, source.stderr());
 });
 
 Deno.test("migration target goes on listening when its monitor's input has ended", async () => {
