@@ -60,6 +60,17 @@ export class PageBitmap {
     return -1;
   }
 
+  /** The last one that is not set, or -1. */
+  lastUnset(): number {
+    if (this.#count === this.pages) return -1;
+    for (let page = this.pages - 1; page >= 0; page--) {
+      const isFull = (page & 31) === 31 && this.#words[page >>> 5] === 0xffffffff;
+      if (isFull) page -= 31;
+      else if (!this.has(page)) return page;
+    }
+    return -1;
+  }
+
   /** Adds what another one has, which is empty then; gives how many that one had. */
   take(other: PageBitmap): number {
     const { count } = other;

@@ -1,6 +1,7 @@
 /** The receiving end of one migration whose pages are looked at: one channel or several. */
 
 import type { ByteChannel } from "../engine/mod.ts";
+import { PostcopyPages } from "./_postcopy.ts";
 import { readSome } from "./_read_exact.ts";
 import { StreamRecords } from "./_stream_records.ts";
 import { SyncGate } from "./_sync_gate.ts";
@@ -12,7 +13,9 @@ import type { MultifdCompression } from "./multifd_packet.ts";
 import type { PageSink } from "./page_sink.ts";
 import { IDLE_TIMEOUT, type ReceiveOptions, type Reception, refusePostcopy } from "./receive.ts";
 import type { RamBlock } from "./stream_ram.ts";
+import type { StreamCommand } from "./stream_command.ts";
 import { readStream, type StreamReader } from "./stream_reader.ts";
+import { StreamWriter } from "./stream_writer.ts";
 
 /** Bytes read at a time from the main connection; page by page it may be all there is. */
 const CHUNK = 1024 * 1024;
@@ -24,6 +27,8 @@ export interface PageReceiveOptions extends Omit<ReceiveOptions, "begin"> {
   /** Channels beside the main one, by their numbers, their first messages read. */
   readonly channels?: readonly ByteChannel[];
   readonly compression?: MultifdCompression;
+  /** Whether the source may switch to post-copy. */
+  readonly postcopy?: boolean;
 }
 
 /**
@@ -40,6 +45,9 @@ export async function receivePages(
   return await new PageReceiver(main, options).run();
 }
 
+/** Commands that mean something without post-copy. */
+const KEPT: ReadonlySet<string> = new Set(["OPEN_RETURN_PATH", "PING", "SWITCHOVER_START"]);
+
 class PageReceiver {
   readonly #channels: readonly ByteChannel[];
   readonly #gate: SyncGate;
@@ -48,7 +56,12 @@ class PageReceiver {
   readonly #blocks = new Map<string, RamBlock>();
   readonly #records: StreamRecords;
   #reader: StreamReader;
+  readonly #postcopy: PostcopyPages | undefined;
+  /** The devices that came in a package, and stand behind the memory in a plain stream. */
+  #package: StreamWriter | undefined;
   #sink: PageSink | undefined;
+  /** Whether the guest was switched over before all of it had come. */
+  #switched = false;
   #failure: { readonly error: unknown } | undefined;
   /** What the channels beside the main one have brought. */
   readonly #counted = { bytes: 0, normal: 0, zero: 0 };
@@ -58,20 +71,23 @@ class PageReceiver {
     this.#channels = options.channels ?? [];
     this.#gate = new SyncGate(this.#channels.length);
     this.#back = new WayBack(main);
-    this.#records = new StreamRecords((bytes) => this.#sink!.records(bytes));
+    this.#records = new StreamRecords((bytes) =>
+      this.#package === undefined ? this.#sink!.records(bytes) : this.#package.bytes(bytes)
+    );
+    this.#postcopy = options.postcopy
+      ? new PostcopyPages((message) => this.#back.send(message))
+      : undefined;
     this.#reader = readStream({
       multifd: this.#channels.length > 0,
+      postcopy: options.postcopy ?? false,
       visitor: {
         blocks: (...list) => this.#list(...list),
         page: (...page) => this.#sink!.page(...page),
         zero: (...page) => this.#sink!.zero(...page),
-        end: () => this.#sink!.end(),
+        end: () => this.#endOfMemory(),
       },
       onBorder: (kind, offset) => this.#records.border(kind, offset),
-      onCommand: (command) => {
-        refusePostcopy(command);
-        this.#back.take(command);
-      },
+      onCommand: (command) => this.#command(command),
     });
     this.#watch = watchChannel({ peer: main.peer, close: () => this.#close() }, {
       idleTimeout: options.idleTimeout ?? IDLE_TIMEOUT,
@@ -83,8 +99,11 @@ class PageReceiver {
     using watch = this.#watch;
     const start = performance.now();
     try {
-      const sink = this.#sink = this.options.begin();
+      const own = this.options.begin();
+      const sink = this.#sink = this.#postcopy?.through(own) ?? own;
       await this.#pump(sink);
+      this.#postcopy?.finish();
+      if (this.#switched) sink.records(this.#description());
       watch.pause(true);
       await sink.commit();
       watch.pause(false);
@@ -127,6 +146,7 @@ class PageReceiver {
         this.#reader.resume();
         await this.#settle();
       }
+      if (!this.#reader.complete) this.#postcopy?.ask();
       this.#progress();
     }
   }
@@ -136,6 +156,44 @@ class PageReceiver {
     this.#watch.pause(true);
     await this.#sink!.drain();
     this.#watch.pause(false);
+  }
+
+  #command(command: StreamCommand): void {
+    if (this.#postcopy === undefined) refusePostcopy(command);
+    this.#back.take(command);
+    if (command.discard !== undefined) this.#postcopy?.discard(command.discard);
+    if (command.name === "PACKAGED") this.#package = new StreamWriter();
+    if (command.name === "POSTCOPY_RUN") {
+      this.#switched = true;
+      this.#postcopy?.run();
+    }
+    // What is left is a stream without post-copy.
+    const { name, value } = command;
+    if (this.#package !== undefined || this.#switched || !KEPT.has(name)) return;
+    const data = value === undefined ? undefined : new StreamWriter().u32(value).finish();
+    this.#sink!.records(new StreamWriter().command(name, data).finish());
+  }
+
+  #endOfMemory(): void {
+    this.#sink!.end();
+    if (this.#package === undefined) return;
+    const devices = this.#package.finish();
+    this.#package = undefined;
+    this.#sink!.records(devices);
+  }
+
+  /** A post-copy stream has no description of its devices; a plain one ends with one. */
+  #description(): Uint8Array {
+    const { devices, pageSize } = this.#reader.summary();
+    const described = devices.map(({ idstr, instanceId, versionId, length }) => ({
+      name: idstr,
+      instance_id: instanceId,
+      vmsd_name: idstr,
+      version: versionId,
+      fields: [{ name: "data", size: length, type: "buffer" }],
+    }));
+    // The end marker itself has come.
+    return new StreamWriter().end({ page_size: pageSize, devices: described }).finish().subarray(1);
   }
 
   /** Settles when all have ended, one way or another. */
@@ -184,6 +242,10 @@ class PageReceiver {
     const { pages } = summary;
     return {
       ...summary,
+      // Every page is there, and the package was as long as its devices.
+      ...(this.#switched
+        ? { validation: { kind: "sections" as const, devices: summary.devices.length } }
+        : {}),
       bytes: summary.bytes + bytes,
       pages: { ...pages, normal: pages.normal + normal, zero: pages.zero + zero },
     };

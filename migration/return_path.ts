@@ -33,6 +33,33 @@ export function pongMessage(value: number): Uint8Array {
 }
 
 /**
+ * Writes a request for pages.
+ *
+ * @param start Offset in bytes within the block.
+ * @param length Bytes, at least one page.
+ * @param block The block's name, where it is not that of the request before.
+ */
+export function requestPagesMessage(start: number, length: number, block?: string): Uint8Array {
+  const name = new TextEncoder().encode(block ?? "");
+  const size = 12 + (block === undefined ? 0 : 1 + name.length);
+  const bytes = new Uint8Array(HEADER + size);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(
+    0,
+    block === undefined ? MigRpMsg.MIG_RP_MSG_REQ_PAGES : MigRpMsg.MIG_RP_MSG_REQ_PAGES_ID,
+  );
+  view.setUint16(2, size);
+  view.setUint32(HEADER, Math.floor(start / 2 ** 32));
+  view.setUint32(HEADER + 4, start % 2 ** 32);
+  view.setUint32(HEADER + 8, length);
+  if (block !== undefined) {
+    bytes[HEADER + 12] = name.length;
+    bytes.set(name, HEADER + 13);
+  }
+  return bytes;
+}
+
+/**
  * Makes a reader of messages: it takes bytes as they come and gives the messages that are whole.
  *
  * @throws {MigrationError} `PEER_FAILED` in QEMU's words if the bytes are no messages.

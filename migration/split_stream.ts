@@ -67,6 +67,10 @@ class Splitter {
         zero: (block, offset) => this.#found.push({ block, offset }),
         end: () => this.#found.push("end"),
       },
+      onCommand: ({ name, value }) => {
+        const data = value === undefined ? undefined : new StreamWriter().u32(value).finish();
+        this.#found.push({ records: new StreamWriter().command(name, data).finish() });
+      },
       onBorder: (kind, offset) => this.#records.border(kind, offset),
     });
     for await (const chunk of chunks) {

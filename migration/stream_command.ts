@@ -12,6 +12,8 @@ export interface StreamCommand {
   readonly length: number;
   /** The value of a PING, to be answered with PONG. */
   readonly value?: number;
+  /** Bytes of records that follow a PACKAGED. */
+  readonly packaged?: number;
   /** What POSTCOPY_RAM_DISCARD takes back: it has been written since, and comes again. */
   readonly discard?: Discard;
 }
@@ -75,6 +77,7 @@ export function* readCommand(
     });
   }
   if (number === MigCmd.MIG_CMD_PING) return { name, length, value: yield* input.u32() };
+  if (number === MigCmd.MIG_CMD_PACKAGED) return { name, length, packaged: yield* input.u32() };
   if (number === MigCmd.MIG_CMD_POSTCOPY_RAM_DISCARD) {
     return { name, length, discard: yield* readDiscard(input, length, offset) };
   }

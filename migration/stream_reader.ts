@@ -29,8 +29,9 @@ export interface StreamReaderOptions {
   readonly postcopy?: boolean;
   /**
    * Told, by its offset in the stream, where bytes begin that only place pages or belong to
-   * multifd (`pages`), and where the stream's other records go on (`records`). What closes the
-   * list of blocks and the last round counts among the pages: see {@linkcode RamVisitor}.
+   * multifd (`pages`), and where the stream's other records go on (`records`). Commands, and what
+   * closes the list of blocks and the last round, count among the pages: see `onCommand` and
+   * {@linkcode RamVisitor}.
    */
   readonly onBorder?: (kind: "pages" | "records", offset: number) => void;
 }
@@ -186,6 +187,7 @@ class ReaderState {
           }
           break;
         case SectionType.QEMU_VM_COMMAND:
+          this.#border("pages", offset);
           yield* this.#command(offset, end !== Infinity);
           break;
         case SectionType.QEMU_VM_EOF:
@@ -338,8 +340,9 @@ class ReaderState {
     this.#commands.add(command.name);
     if (command.name === "POSTCOPY_RUN") this.#running = true;
     this.options.onCommand?.(command);
-    if (command.name !== "PACKAGED") return;
-    const length = yield* input.u32();
+    this.#border("records", input.offset);
+    const length = command.packaged;
+    if (length === undefined) return;
     if (isPackaged || this.#running) throw badCommand("CMD_PACKAGED within a package");
     if (length > StreamLimits.package) {
       throw new MigrationError("STREAM_LIMIT", {

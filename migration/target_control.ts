@@ -11,7 +11,7 @@ import { runTarget, type TargetEvent, type TargetOptions } from "./target_servic
 
 /** What a target is made of. */
 export interface TargetSetup
-  extends Omit<TargetOptions, "address" | "parameters" | "multifd" | "signal"> {
+  extends Omit<TargetOptions, "address" | "parameters" | "multifd" | "postcopy" | "signal"> {
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
   readonly signal: AbortSignal;
@@ -78,6 +78,7 @@ export function controlTarget(setup: TargetSetup): ControlledTarget {
         ...setup,
         address,
         signal: setup.signal,
+        postcopy: () => capabilities["postcopy-ram"],
         multifd: () =>
           capabilities.multifd
             ? {

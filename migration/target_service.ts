@@ -70,6 +70,8 @@ export interface TargetOptions extends Omit<ReceiveOptions, "begin" | "signal"> 
   readonly guestRam?: number;
   /** Where pages come on several channels, read anew for each peer. */
   readonly multifd?: () => TargetMultifd | undefined;
+  /** Whether a source may switch to post-copy, read anew for each peer. */
+  readonly postcopy?: () => boolean;
   /** Ends with the first failure instead of listening on. */
   readonly once?: boolean;
   /** Goes on after a complete migration. */
@@ -204,7 +206,8 @@ class Target {
   ): Promise<Received | undefined> {
     const { file, guestRam } = this.options;
     const options = { ...this.options, signal: this.#stop.signal };
-    if (this.#gathering === undefined && guestRam === undefined) {
+    const postcopy = this.options.postcopy?.() ?? false;
+    if (this.#gathering === undefined && guestRam === undefined && !postcopy) {
       const reception = await receiveStream(channel, {
         ...options,
         begin: () => begin(() => file === undefined ? discardingSink() : this.#fileSink(file)),
@@ -235,6 +238,7 @@ class Target {
       ...options,
       channels,
       compression: this.#compression,
+      postcopy,
       begin: () => {
         try {
           return begin(() => guest ?? this.#pageSink());

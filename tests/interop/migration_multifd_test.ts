@@ -8,6 +8,7 @@ import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { incomingAddress, type Qemu, startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { memoryFile, writeMemory } from "./migration_guests.ts";
 
 const HOSTS = [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }];
 const MiB = 2 ** 20;
@@ -20,22 +21,7 @@ const WAYS: readonly [number, string, boolean][] = [
   [4, "none", true],
 ];
 
-/** Memory of a guest: noise with holes, so that there are pages of both kinds. */
-export function writeMemory(file: string, size: number): string {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size; at += 65_536) {
-    if (at % (3 * 65_536) !== 0) crypto.getRandomValues(bytes.subarray(at, at + 40_960));
-  }
-  Deno.writeFileSync(file, bytes);
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-export const memoryFile = (file: string, size: number, share = false): string[] => [
-  "-object",
-  `memory-backend-file,id=m0,size=${size},mem-path=${file},share=${share ? "on" : "off"}`,
-];
-
-export async function setMultifd(
+async function setMultifd(
   { qmp }: Qemu,
   channels: number,
   compression: string,

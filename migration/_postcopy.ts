@@ -1,0 +1,125 @@
+/** What a destination of post-copy knows: which pages are there, and which it asks for. */
+
+import { MigrationError } from "./error.ts";
+import { PageBitmap } from "./page_bitmap.ts";
+import type { PageSink } from "./page_sink.ts";
+import { requestPagesMessage } from "./return_path.ts";
+import type { Discard } from "./stream_command.ts";
+import type { RamBlock } from "./stream_ram.ts";
+
+/** The pages of a guest whose rest comes after it has been switched over. */
+export class PostcopyPages {
+  readonly #blocks = new Map<RamBlock, PageBitmap>();
+  #pageSize = 0;
+  #running = false;
+  /** The page that was asked for and has not come. */
+  #asked: { readonly block: RamBlock; readonly page: number } | undefined;
+  #lastBlock: RamBlock | undefined;
+  /** How many pages were asked for. */
+  requests = 0;
+
+  /** @param send Sends a message on the way back. */
+  constructor(readonly send: (message: Uint8Array) => void) {}
+
+  /** A sink that notes what comes, and passes it on. */
+  through(sink: PageSink): PageSink {
+    return {
+      ...sinkMethods(sink),
+      blocks: (blocks, sectionId, pageSize) => {
+        this.#pageSize = pageSize;
+        for (const block of blocks) {
+          this.#blocks.set(block, new PageBitmap(Math.ceil(block.usedLength / pageSize)));
+        }
+        sink.blocks(blocks, sectionId, pageSize);
+      },
+      page: (block, offset, bytes) => {
+        sink.page(block, offset, bytes);
+        this.#came(block, offset);
+      },
+      zero: (block, offset, fill) => {
+        sink.zero(block, offset, fill);
+        this.#came(block, offset);
+      },
+    };
+  }
+
+  /**
+   * Takes pages back, which come again.
+   *
+   * @throws {MigrationError} `STREAM` If there are none such.
+   */
+  discard({ block: name, ranges }: Discard): void {
+    const found = [...this.#blocks].find(([block]) => block.name === name);
+    if (found === undefined) {
+      throw new MigrationError("STREAM", {
+        text: `ram_discard_range: Failed to find block '${name}'`,
+      });
+    }
+    const [block, seen] = found;
+    for (const [start, length] of ranges) {
+      if (start + length > block.usedLength || start % this.#pageSize !== 0) {
+        throw new MigrationError("STREAM", {
+          text: `ram_discard_range: Overrun block '${name}' (0x${start.toString(16)}/0x${
+            length.toString(16)
+          }/0x${block.usedLength.toString(16)})`,
+        });
+      }
+      const end = (start + length) / this.#pageSize;
+      for (let page = start / this.#pageSize; page < end; page++) seen.delete(page);
+    }
+  }
+
+  /** The guest runs here: from now on what is not there is asked for. */
+  run(): void {
+    this.#running = true;
+  }
+
+  /**
+   * Asks for the next page, where none is asked for: what lies farthest from where the source
+   * sends of itself. To be called when all that has come is looked at.
+   */
+  ask(): void {
+    if (!this.#running || this.#asked !== undefined) return;
+    for (const [block, seen] of this.#blocks) {
+      const page = seen.lastUnset();
+      if (page < 0) continue;
+      this.#asked = { block, page };
+      const name = block === this.#lastBlock ? undefined : block.name;
+      this.#lastBlock = block;
+      this.requests++;
+      this.send(requestPagesMessage(page * this.#pageSize, this.#pageSize, name));
+      return;
+    }
+  }
+
+  /**
+   * Checks that nothing is missing at the end.
+   *
+   * @throws {MigrationError} `STREAM`.
+   */
+  finish(): void {
+    let missing = 0;
+    for (const seen of this.#blocks.values()) missing += seen.pages - seen.count;
+    if (!this.#running || missing === 0) return;
+    throw new MigrationError("STREAM", { text: `${missing} pages of the guest never came` });
+  }
+
+  #came(block: RamBlock, offset: number): void {
+    const page = offset / this.#pageSize;
+    this.#blocks.get(block)?.add(page);
+    if (this.#asked?.page === page && this.#asked.block === block) this.#asked = undefined;
+  }
+}
+
+function sinkMethods(sink: PageSink): PageSink {
+  return {
+    blocks: (...list) => sink.blocks(...list),
+    page: (...page) => sink.page(...page),
+    zero: (...page) => sink.zero(...page),
+    end: () => sink.end(),
+    records: (bytes) => sink.records(bytes),
+    drain: () => sink.drain(),
+    commit: () => sink.commit(),
+    discard: () => sink.discard(),
+  };
+}

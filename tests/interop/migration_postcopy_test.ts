@@ -1,0 +1,78 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { createHash } from "node:crypto";
+import { migrationEnd, runState } from "../../migration/qmp_client.ts";
+import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
+import { virtcreds } from "../support/command.ts";
+import { makePki } from "../support/pki.ts";
+import { programTest } from "../support/programs.ts";
+import { startQemu } from "../support/qemu.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { memoryFile, writeMemory } from "./migration_guests.ts";
+
+const MiB = 2 ** 20;
+const SIZE = 32 * MiB;
+const HOSTS = [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }];
+
+for (const keep of ["--out", "--guest-ram"] as const) {
+  programTest(
+    `a QEMU switches to post-copy, and its guest comes whole: pages are asked for (${keep})`,
+    ["qemu-system-x86_64"],
+    async () => {
+      using temp = temporaryDirectory();
+      const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+      const digest = writeMemory(`${temp.path}/ram`, SIZE);
+      const kept = `${temp.path}/guest.mig`;
+      await using target = await startTarget([
+        ...tlsFlags(pki.host("vm2"), "server"),
+        ...["--capability", "postcopy-ram=on"],
+        ...[keep, keep === "--out" ? kept : "64M"],
+      ]);
+      await using qemu = await startQemu({
+        machine: "pc-i440fx-7.2,memory-backend=m0",
+        args: ["-S", ...memoryFile(`${temp.path}/ram`, SIZE)],
+      });
+      await qemuTls(qemu, pki.host("vm1"), "client");
+      const capabilities = [{ capability: "postcopy-ram", state: true }];
+      await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
+      // Slow before the switch, so that most of the memory is left for afterwards, and after it too.
+      await qemu.qmp.execute("migrate-set-parameters", {
+        "max-bandwidth": 1 * MiB,
+        "max-postcopy-bandwidth": 20 * MiB,
+      });
+      await qemu.qmp.execute("migrate", { uri: target.uri });
+      await target.says(/receiving/);
+      await qemu.qmp.execute("migrate-start-postcopy");
+      const end = await migrationEnd(qemu.qmp);
+      assertEquals(end.status, "completed", `${end["error-desc"]} ${target.stderr()}`);
+      assertEquals(await target.exit, 0, target.stderr());
+      assertMatch(target.stderr(), /pc-i440fx-7\.2, \d+ device sections verified/);
+      const asked = (await qemu.qmp.execute("query-migrate") as {
+        ram: { "postcopy-requests": number; "postcopy-bytes": number };
+      }).ram;
+      assert(asked["postcopy-requests"] > 0, JSON.stringify(asked));
+      if (keep === "--guest-ram") {
+        return assert(target.stdout().includes(`${digest}  m0\n`), target.stdout());
+      }
+
+      const inspected = await virtcreds(["migration", "inspect", kept]);
+      assertEquals(inspected.code, 0, inspected.stderr);
+      // What is kept is a plain stream: a QEMU that knows nothing of post-copy takes it.
+      await using second = await startQemu({
+        machine: "pc-i440fx-7.2,memory-backend=m0",
+        args: [
+          "-S",
+          "-object",
+          `memory-backend-file,id=m0,size=${SIZE},mem-path=${temp.path}/ram2,share=on`,
+          "-incoming",
+          `exec:cat ${kept}`,
+        ],
+      });
+      assertEquals((await migrationEnd(second.qmp)).status, "completed", second.stderr());
+      assertEquals(second.stderr(), "");
+      const loaded = createHash("sha256").update(Deno.readFileSync(`${temp.path}/ram2`));
+      assertEquals(loaded.digest("hex"), digest);
+      await second.qmp.execute("cont");
+      await runState(second.qmp, "running");
+    },
+  );
+}
