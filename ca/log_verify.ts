@@ -6,32 +6,15 @@ import type { KeyEngine } from "../engine/mod.ts";
 import { CaError } from "./error.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { readAuthority } from "./issuer.ts";
-import {
-  EMPTY_LOG,
-  faultOf,
-  type LogHead,
-  type LogRecord,
-  sha256,
-  signedText,
-} from "./log_entry.ts";
+import { type Chain, compareChains, type LogFault, walkFile, walkStore } from "./log_chain.ts";
+import { type LogHead, type LogRecord, sha256, signedText } from "./log_entry.ts";
 import { type LockOptions, shareLock } from "./lock.ts";
-import { readLog } from "./log_file.ts";
 import { CA_CRL_FILE, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { heldHosts } from "./held.ts";
 import { CRL_LABEL, crlNumberOf, readRevoked } from "./revoked.ts";
 import { algorithmIdentifier } from "./signed.ts";
 import { effectsOf, issuerId } from "./store.ts";
-import { readSqliteStore, sqliteFaults } from "./store_sqlite.ts";
 import { findUnknown, type Known } from "./take_over.ts";
-
-/** Something that is not as it was written. */
-export interface LogFault {
-  /** The copy of the log, or the file that contradicts it. */
-  readonly file: string;
-  /** The first entry that is concerned; absent where no entry is. */
-  readonly seq?: number;
-  readonly cause: string;
-}
 
 /** What a look at the whole log came to. */
 export interface LogVerdict {
@@ -82,7 +65,7 @@ export async function verifyLog(options: LogVerifyOptions): Promise<LogVerdict> 
   const chains = [await walkStore(paths), await walkFile(paths)];
   const faults = chains.flatMap(({ fault }) => fault ?? []);
   const [stored, written] = chains as [Chain, Chain];
-  if (faults.length === 0) faults.push(...compare(paths, stored, written));
+  if (faults.length === 0) faults.push(...compareChains(paths, stored, written));
   const chain = stored.head.seq >= written.head.seq ? stored : written;
   const { signed, fault } = checkSignatures(paths, chain, options.engine);
   if (fault !== undefined) faults.push(fault);
@@ -104,83 +87,6 @@ export function refuseWithoutLog(paths: PkiPaths): void {
     cause: "there is none yet",
     hint: `the next change begins one: deno task ca crl --dir ${paths.root}`,
   });
-}
-
-/** A copy of the log as far as it is whole; certificates are left out. */
-interface Chain {
-  readonly file: string;
-  readonly records: readonly LogRecord[];
-  readonly head: LogHead;
-  readonly fault: LogFault | undefined;
-}
-
-async function walkStore(paths: PkiPaths): Promise<Chain> {
-  const file = paths.store;
-  if (!isThere(file)) {
-    return { file, records: [], head: EMPTY_LOG, fault: { file, cause: "it is missing" } };
-  }
-  try {
-    await using store = readSqliteStore(file);
-    // What a killed command left to be rolled back: the next change does that.
-    if (store === undefined) return await walkFile(paths);
-    const [damage] = sqliteFaults(file);
-    if (damage !== undefined) {
-      const fault = { file, cause: `the database is damaged: ${damage}` };
-      return { file, records: [], head: EMPTY_LOG, fault };
-    }
-    return await walk(file, store.records());
-  } catch (error) {
-    if (!(error instanceof CaError) || error.code !== "STORE_DAMAGED") throw error;
-    const fault = { file, cause: `the database is damaged: ${error.facts.cause}` };
-    return { file, records: [], head: EMPTY_LOG, fault };
-  }
-}
-
-async function walkFile(paths: PkiPaths): Promise<Chain> {
-  const file = paths.log;
-  if (!isThere(file)) {
-    return { file, records: [], head: EMPTY_LOG, fault: { file, cause: "it is missing" } };
-  }
-  async function* records() {
-    for await (const { record, whole } of readLog(file)) yield whole ? record : undefined;
-  }
-  return await walk(file, records());
-}
-
-async function walk(
-  file: string,
-  all: AsyncIterable<LogRecord | undefined>,
-): Promise<Chain> {
-  const records: LogRecord[] = [];
-  let head = EMPTY_LOG;
-  for await (const record of all) {
-    const cause = record === undefined ? "it cannot be read" : faultOf(record, head);
-    if (cause !== undefined) {
-      return { file, records, head, fault: { file, seq: head.seq + 1, cause } };
-    }
-    const { certificate: _, ...rest } = record!;
-    records.push(rest);
-    head = { seq: rest.entry.seq, hash: rest.hash };
-  }
-  return { file, records, head, fault: undefined };
-}
-
-/** Both are whole for themselves: the first entry at which they part. */
-function compare(paths: PkiPaths, stored: Chain, written: Chain): LogFault[] {
-  const length = Math.min(stored.head.seq, written.head.seq);
-  for (let i = 0; i < length; i++) {
-    if (stored.records[i]!.hash === written.records[i]!.hash) continue;
-    const cause = `it is another one than in ${stored.file}`;
-    return [{ file: written.file, seq: i + 1, cause }];
-  }
-  if (stored.head.seq === written.head.seq) return [];
-  const [shorter, longer] = stored.head.seq < written.head.seq
-    ? [stored, written]
-    : [written, stored];
-  // The next command writes what one that was killed has left.
-  if (shorter === written && isThere(paths.journal)) return [];
-  const cause = `it is missing, ${longer.file} has it`;
-  return [{ file: shorter.file, seq: shorter.head.seq + 1, cause }];
 }
 
 /**
