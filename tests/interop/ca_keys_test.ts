@@ -113,7 +113,7 @@ programTest("ca init --key signs with the key in a token, which ca issue then do
   assertEquals(made.code, 0, made.stderr);
   assertEquals(Deno.readTextFileSync(`${cwd}/pki/ca-key.uri`), `${uri}\n`);
   const pki = [...Deno.readDirSync(`${cwd}/pki`)].map((entry) => entry.name).sort();
-  assertEquals(pki, [".lock", "ca-cert.pem", "ca-crl.pem", "ca-key.uri"]);
+  assertEquals(pki, [".lock", "ca-cert.pem", "ca-crl.pem", "ca-key.uri", "ca.db", "ca.log"]);
   const certificate = ["x509", "-in", `${cwd}/pki/ca-cert.pem`, "-noout", "-pubkey"];
   assertEquals(await output("openssl", certificate), publicKey);
 
