@@ -224,7 +224,7 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   }
   if (records.length > 0) await mirrorLog(paths.log, await ledger.open(), records);
   try {
-    publish(paths, journal, true);
+    await publish(paths, journal, true);
   } catch (error) {
     if (abandon(paths, journal)) removeJournal(paths);
     throw error;
@@ -261,7 +261,7 @@ async function finishInterrupted(paths: PkiPaths, ledger: Ledger): Promise<void>
   const journal = readJournal(paths);
   if (journal !== undefined) {
     await append(paths, ledger, (journal.records ?? []).map((line) => decodeRecord(line)!));
-    publish(paths, journal);
+    await publish(paths, journal);
     removeJournal(paths);
   }
   removeAll(paths.staging);

@@ -7,7 +7,7 @@
  */
 
 import { fileError, syncDirectory } from "../base/mod.ts";
-import { exchangePaths } from "../os/mod.ts";
+import { exchangePaths, syncFileSystem } from "../os/mod.ts";
 import { CaError } from "./error.ts";
 import type { Journal, StagedHost } from "./journal.ts";
 import { sha256 } from "./log_entry.ts";
@@ -44,11 +44,13 @@ const REPLACED = "@replaced";
  *
  * @param isFirst Whether nobody has begun with it, so that nothing lies half-way.
  */
-export function publish(paths: PkiPaths, journal: Journal, isFirst = false): void {
+export async function publish(paths: PkiPaths, journal: Journal, isFirst = false): Promise<void> {
   isOwnDirectory(paths.staging);
   if (journal.authority) publishAuthority(paths, journal);
-  if (journal.crl) publishCrls(paths);
-  if (journal.files) publishFiles(paths);
+  const changed = [
+    ...journal.crl ? publishCrls(paths) : [],
+    ...journal.files ? publishFiles(paths) : [],
+  ];
   if (journal.hosts.length > 0) {
     ensureDirectory(paths.hosts);
     ensureDirectory(paths.previous);
@@ -56,8 +58,14 @@ export function publish(paths: PkiPaths, journal: Journal, isFirst = false): voi
     syncDirectory(paths.hosts);
     syncDirectory(paths.previous);
   }
+  if (changed.length < MANY_DIRECTORIES || !await syncFileSystem(paths.hosts)) {
+    for (const directory of changed) syncDirectory(directory);
+  }
   syncDirectory(paths.root);
 }
+
+/** From how many directories on one sync of the whole file system is the cheaper one. */
+const MANY_DIRECTORIES = 16;
 
 /** In the order in which they are put in their places: where the certificate is, the CA is whole. */
 const AUTHORITY_PARTS = [
@@ -85,10 +93,13 @@ function publishAuthority(paths: PkiPaths, { replaces, removes = [] }: Journal):
 /**
  * The authority's own copy comes first: whatever dies after it, the next CRL has all that this one
  * has. A host whose directory is gone needs none.
+ *
+ * @returns The directories that changed.
  */
-function publishCrls(paths: PkiPaths): void {
+function publishCrls(paths: PkiPaths): string[] {
   const staged = `${paths.staging}/${STAGED_CRL}`;
-  if (!isOwnDirectory(staged)) return;
+  if (!isOwnDirectory(staged)) return [];
+  const changed: string[] = [];
   const own = `${staged}/${CA_CRL_FILE}`;
   if (isThere(own)) rename(own, paths.caCrl);
   syncDirectory(paths.root);
@@ -96,22 +107,29 @@ function publishCrls(paths: PkiPaths): void {
     const dir = `${paths.hosts}/${host}`;
     if (!isOwnDirectory(dir)) continue;
     rename(`${staged}/hosts/${host}`, `${dir}/${CA_CRL_FILE}`);
-    syncDirectory(dir);
+    changed.push(dir);
   }
+  return changed;
 }
 
-/** File by file, in the order in which they were staged: between two of them a set is whole too. */
-function publishFiles(paths: PkiPaths): void {
+/**
+ * File by file, in the order in which they were staged: between two of them a set is whole too.
+ *
+ * @returns The directories that changed.
+ */
+function publishFiles(paths: PkiPaths): string[] {
   const staged = `${paths.staging}/${STAGED_FILES}`;
-  if (!isOwnDirectory(staged)) return;
+  if (!isOwnDirectory(staged)) return [];
+  const changed: string[] = [];
   for (const host of entryNames(staged)) {
     const dir = `${paths.hosts}/${host}`;
     if (!isOwnDirectory(dir)) continue;
     for (const entry of entryNames(`${staged}/${host}`)) {
       rename(`${staged}/${host}/${entry}`, `${dir}/${entry.slice(2)}`);
     }
-    syncDirectory(dir);
+    changed.push(dir);
   }
+  return changed;
 }
 
 function publishHost(paths: PkiPaths, entry: StagedHost, isFirst: boolean): void {
