@@ -1,5 +1,6 @@
 /** The strict look at an endpoint: what RFC 5280 and practice say, and where QEMUs differ. */
 
+import { sameBytes } from "../base/mod.ts";
 import type { Engine } from "../engine/mod.ts";
 import type { Identity, Inspection } from "./_inspect.ts";
 import { type MendContext, reissue } from "./_mend.ts";
@@ -8,7 +9,6 @@ import { fileFindings, type KeyRegister, type StrictFinding } from "./_strict_fi
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
 import type { ChainContext } from "./path.ts";
-import { sameBytes } from "./signature.ts";
 import { validatePath } from "./validate.ts";
 
 /** What one line of QEMU or libvirt said. */

@@ -1,11 +1,17 @@
 /** A CRL as path validation reads it: scope, numbers, and entries with their reasons. */
 
-import { BaseError, derChildren, type DerElement, readDerWhole, Tag } from "../base/mod.ts";
+import {
+  BaseError,
+  derChildren,
+  type DerElement,
+  readDerWhole,
+  sameBytes,
+  Tag,
+} from "../base/mod.ts";
 import { GeneralName, nameKey } from "./_validate_names.ts";
 import type { RevocationList } from "./crl.ts";
 import { parseName } from "./dn.ts";
 import { type Extension, OID, parseExtension } from "./extensions.ts";
-import { sameBytes } from "./signature.ts";
 
 /** Why a certificate was revoked (RFC 5280 5.3.1), by number. */
 export const CRL_REASONS = [

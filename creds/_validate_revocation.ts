@@ -1,6 +1,13 @@
 /** Whether the certificates of a path are revoked (RFC 5280 6.3). */
 
-import { BaseError, derChildren, type DerElement, readDerWhole, Tag } from "../base/mod.ts";
+import {
+  BaseError,
+  derChildren,
+  type DerElement,
+  readDerWhole,
+  sameBytes,
+  Tag,
+} from "../base/mod.ts";
 import type { CertificateRules } from "./_validate_certificate.ts";
 import {
   ALL_REASONS,
@@ -17,7 +24,6 @@ import { weakSignature } from "./_weak.ts";
 import { day, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { OID } from "./extensions.ts";
-import { sameBytes } from "./signature.ts";
 
 /** What revocation is checked with. */
 export interface RevocationContext {

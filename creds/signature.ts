@@ -4,8 +4,6 @@ import { sameBytes } from "../base/mod.ts";
 import { type Engine, EngineError } from "../engine/mod.ts";
 import type { Certificate } from "./certificate.ts";
 
-export { sameBytes };
-
 /** What carries a signature: a certificate or a CRL. */
 export type Signed = Pick<Certificate, "tbs" | "signature" | "signatureAlgorithm">;
 

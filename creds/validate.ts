@@ -5,7 +5,7 @@
  * This is what the standard says of a certificate; what QEMU says is {@linkcode checkCredentials}.
  */
 
-import { BaseError, type Clock, systemClock } from "../base/mod.ts";
+import { BaseError, type Clock, sameBytes, systemClock } from "../base/mod.ts";
 import type { Endpoint, Engine } from "../engine/mod.ts";
 import { openPurse, PATH_BUDGET, type PathBudget, type Purse } from "./_validate_budget.ts";
 import { type CertificateRules, checkCertificate } from "./_validate_certificate.ts";
@@ -25,7 +25,7 @@ import {
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { parseCrl, type RevocationList } from "./crl.ts";
 import { type KeyUsage, OID } from "./extensions.ts";
-import { sameBytes, sameKey, signatureCheck, type Signed } from "./signature.ts";
+import { sameKey, signatureCheck, type Signed } from "./signature.ts";
 
 export { PATH_BUDGET, type PathBudget } from "./_validate_budget.ts";
 export type { PathFault, PathProblem } from "./_validate_fault.ts";
