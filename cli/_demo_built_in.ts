@@ -2,11 +2,12 @@
 
 import {
   type ChardevChannel,
+  dialChardev,
   parseSocketChardev,
   sendTyped,
   serveChardev,
 } from "../chardev/mod.ts";
-import { connect, listen, startTls, type TlsChannel } from "../channel/mod.ts";
+import { connect, listen, startTls } from "../channel/mod.ts";
 import { peerName } from "../creds/mod.ts";
 import { type SessionFacts } from "../engine/mod.ts";
 import {
@@ -70,9 +71,8 @@ export const BUILT_IN_GUEST: DemoGuest = {
     });
     const echoing = echo(() => server.accept());
     const start = performance.now();
-    await using channel: TlsChannel = await startTls(await connect(server.address), {
-      creds: objects.tlsCreds("a-client", "client"),
-      hostname: HOSTS[1],
+    await using channel = await dialChardev({ ...chardev, address: server.address }, {
+      tls: { creds: objects.tlsCreds("a-client", "client"), hostname: HOSTS[1] },
     });
     await sendTyped(channel, new TextEncoder().encode(`${LINE}\n`));
     const text = await readUntil(channel, `${LINE}\n`);
@@ -82,8 +82,8 @@ export const BUILT_IN_GUEST: DemoGuest = {
       what: `${HOSTS[0]} types to the serial port of ${HOSTS[1]}`,
       name: HOSTS[1],
       client: peerName(facts)!,
-      version: channel.facts.version,
-      cipher: channel.facts.cipher,
+      version: channel.facts!.version,
+      cipher: channel.facts!.cipher,
       bytes: 2 * text.length,
       seconds: (performance.now() - start) / 1000,
       result: `"${LINE}" came back`,
