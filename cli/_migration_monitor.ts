@@ -91,6 +91,14 @@ export async function serveMonitors(
           `${waits ? "waiting for a client of" : "serving"} ${name} on ` +
             formatMonitorAddress(address),
         );
+        if (address.kind === "tcp" && !/^(127\.|::1$|localhost$)/.test(address.host)) {
+          say(
+            `warning: ${name} asks nobody who he is, and others reach it at ${
+              address.host || "every address"
+            }`,
+            "serve it on 127.0.0.1, or on unix:PATH, whose folder's mode says who may connect",
+          );
+        }
       },
     });
     served.push(one);

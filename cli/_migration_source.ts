@@ -228,7 +228,11 @@ function tell(
       return say(`the earlier file is ${event.file} now`);
     case "failed":
       watch.finish([["machine", source.machine ?? "unknown"]]);
-      return monitored ? sayError("migrate", event.error) : undefined;
+      if (!monitored) return;
+      // Whoever has cancelled it knows why.
+      return event.cancelled
+        ? say("cancelled: the guest goes on")
+        : sayError("migrate", event.error);
     case "completed": {
       const { bytes, elapsed, acknowledged } = event.sending;
       const answer = acknowledged === "shut" ? "acknowledged by the destination" : UNACKNOWLEDGED;

@@ -28,7 +28,13 @@ export type SourceEvent =
   | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
   /** An earlier guest has made room for this one, and is in this file now. */
   | { readonly kind: "set aside"; readonly file: string }
-  | { readonly kind: "failed"; readonly address: Transport; readonly error: unknown };
+  | {
+    readonly kind: "failed";
+    readonly address: Transport;
+    readonly error: unknown;
+    /** Whether somebody has broken it off. */
+    readonly cancelled: boolean;
+  };
 
 /** What a source is made of. */
 export interface SourceSetup {
@@ -123,7 +129,7 @@ async function migrateOnce(
     endState(state, signal.aborted ? "cancelled" : "failed", text);
     // The guest goes on where it was: nothing of it is lost.
     run.set(before);
-    setup.onEvent({ kind: "failed", address, error });
+    setup.onEvent({ kind: "failed", address, error, cancelled: signal.aborted });
     throw error;
   }
 }

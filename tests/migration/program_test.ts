@@ -414,3 +414,46 @@ Deno.test("migration source and target go over commands", async () => {
   assertEquals(gone.code, 1, gone.stderr);
   assertMatch(gone.stderr, /^error: .*exec:exit 3 ended with exit code 3\nhint: /m);
 });
+
+Deno.test("a manager cancels a migration, holds the next before its switch and lets it go on", async () => {
+  using temp = temporaryDirectory();
+  const path = `${temp.path}/qmp`;
+  await using target = await startTarget(["--guest-ram", "64M"]);
+  await using source = startProgram("source", [
+    ...["--guest-ram", "64M", "--dirty-rate", "1M", "--qmp", `unix:${path},server=on,wait=off`],
+  ]);
+  await source.says(/serving QMP on/);
+  await using qmp = await openQmp(await connect({ kind: "unix", path }));
+  const capabilities = ["events", "pause-before-switchover"]
+    .map((capability) => ({ capability, state: true }));
+  await qmp.execute("migrate-set-capabilities", { capabilities });
+  await qmp.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 20 });
+  const told = async (until: string) => {
+    const all: string[] = [];
+    while (all.at(-1) !== until) {
+      all.push(((await qmp.event("MIGRATION")).data as { status: string }).status);
+    }
+    return all;
+  };
+  await qmp.execute("migrate", { uri: target.uri });
+  assertEquals(await told("active"), ["setup", "active"]);
+  await qmp.execute("migrate_cancel");
+  assertEquals(await told("cancelled"), ["cancelling", "cancelled"]);
+  assertEquals(await qmp.execute("query-migrate"), { status: "cancelled" });
+  assertEquals((await qmp.execute("query-status") as { status: string }).status, "running");
+
+  // The target is free again once it has seen the end of that one.
+  await target.says(/^error: \S+: (the stream is not complete|the peer closed)/m);
+  await qmp.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 30 });
+  await qmp.execute("migrate", { uri: target.uri });
+  assertEquals(await told("pre-switchover"), ["setup", "active", "pre-switchover"]);
+  assertEquals((await qmp.event("STOP")).event, "STOP");
+  const held = await qmp.execute("query-status") as { status: string };
+  assertEquals(held.status, "finish-migrate");
+  await qmp.execute("migrate-continue", { state: "pre-switchover" });
+  assertEquals(await told("completed"), ["device", "completed"]);
+  assertEquals((await qmp.execute("query-status") as { status: string }).status, "postmigrate");
+  assertEquals(await target.exit, 0, target.stderr());
+  await qmp.execute("quit");
+  assertEquals(await source.exit, 0, source.stderr());
+});
