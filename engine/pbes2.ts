@@ -36,6 +36,8 @@ const CIPHERS: Readonly<Record<string, readonly [name: string, keyBytes: number]
   "2.16.840.1.101.3.4.1.2": ["aes-128-cbc", 16],
   "2.16.840.1.101.3.4.1.22": ["aes-192-cbc", 24],
   [AES_256_CBC]: ["aes-256-cbc", 32],
+  // What `openssl req` takes for the keys that it makes.
+  "1.2.840.113549.3.7": ["des-ede3-cbc", 24],
 };
 
 /** Rounds of what we write: GnuTLS's own number, and OWASP's for PBKDF2-HMAC-SHA256. */
@@ -82,7 +84,7 @@ async function deriveKey(passphrase: string, salt: Uint8Array<ArrayBuffer>): Pro
  * Decrypts an EncryptedPrivateKeyInfo.
  *
  * @returns The PrivateKeyInfo; `"wrong"` for a passphrase that does not fit; `undefined` for a
- * scheme that is not PBKDF2 with AES-CBC.
+ * scheme that is not PBKDF2 with AES-CBC or 3DES-CBC.
  */
 export function decryptPkcs8(
   encrypted: Uint8Array,

@@ -87,6 +87,7 @@ for (const engine of engines) {
         await convert("pbes2", "pkey", "-aes256", "-passout", secret);
         await convert("hmac-sha1", "pkcs8", "-topk8", "-v2prf", "hmacWithSHA1", "-passout", secret);
         await convert("aes-128", "pkcs8", "-topk8", "-v2", "aes-128-cbc", "-passout", secret);
+        await convert("3des", "pkcs8", "-topk8", "-v2", "des3", "-passout", secret);
         // GnuTLS knows no scrypt, and so QEMU does not.
         if (engine.name !== "gnutls") {
           await convert("scrypt", "pkcs8", "-topk8", "-scrypt", "-passout", secret);
