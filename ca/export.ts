@@ -1,6 +1,12 @@
 /** A host's credentials as another program wants them to lie: planned, then packed or written. */
 
-import { type Clock, readFileLimited, readTextLimited, systemClock } from "../base/mod.ts";
+import {
+  type Clock,
+  readFileLimited,
+  readTextLimited,
+  shellWord,
+  systemClock,
+} from "../base/mod.ts";
 import {
   type Account,
   type CredentialFileName,
@@ -164,7 +170,7 @@ function heldBy({ dir, host }: ExportOptions): HeldSet {
   const paths = pkiPaths(dir);
   const name = parseHostName(host).text;
   const held = readHeld(paths, name);
-  const issue = `issue for it: deno task ca issue ${name} --dir ${paths.root}`;
+  const issue = `issue for it: deno task ca issue ${name} --dir ${shellWord(paths.root)}`;
   if (held === undefined) {
     throw new CaError("HOST_UNKNOWN", {
       value: name,

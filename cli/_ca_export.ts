@@ -1,7 +1,7 @@
 /** `ca export`: a host's credentials as another program wants them to lie. */
 
 import { resolve } from "@std/path";
-import { createFile } from "../base/mod.ts";
+import { createFile, shellWord } from "../base/mod.ts";
 import type { DhGroup, ExportEntry, ExportPlan, ExportWritten } from "../ca/mod.ts";
 import { DIR_FLAG, untilText } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -131,7 +131,7 @@ async function pack(plan: ExportPlan, tar: string): Promise<void> {
   if (tar !== "-") {
     createFile(tar, bytes, 0o600);
     console.log(`packed ${plan.host} for ${plan.layout.reader}: ${tar}`);
-    say(`hint: it has private keys; unpack it on the host: tar -C ${root} -xf ${tar}`);
+    say(`hint: it has private keys; unpack it on the host: tar -C ${root} -xf ${shellWord(tar)}`);
     return;
   }
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
@@ -192,13 +192,17 @@ function sayWritten(plan: ExportPlan, written: ExportWritten, out: string): void
   for (const { path, has, wants } of written.modes) {
     say(
       `note: ${path} was there and stays ${octal(has)}; the layout wants ${octal(wants)}`,
-      `chmod ${octal(wants)} ${path}`,
+      `chmod ${octal(wants)} ${shellWord(path)}`,
     );
   }
   for (const file of written.stale) {
-    say(`warning: ${file} is from before and would be read too`, `rm ${file}`);
+    say(`warning: ${file} is from before and would be read too`, `rm ${shellWord(file)}`);
   }
-  say(`hint: see what its reader says: deno task creds check --layout ${plan.layout.name} ${out}`);
+  say(
+    `hint: see what its reader says: deno task creds check --layout ${plan.layout.name} ${
+      shellWord(out)
+    }`,
+  );
 }
 
 /** A certificate whose key the authority never had. */
