@@ -147,9 +147,14 @@ function refuseDependent(paths: PkiPaths, rotation: Rotation): void {
   throw new CaError("ROTATION", {
     option: "drop a CA",
     cause: `${rotation.other!.subject.text} is still needed by ${names.join(", ")}${more}`,
-    hint: rotation.position === "issuing"
-      ? `issue for them: deno task ca rotate issue --dir ${paths.root}`
-      : `issue for them anew: deno task ca rotate abort --dir ${paths.root}`,
+    hint: [
+      rotation.position === "issuing"
+        ? `issue for them: deno task ca rotate issue --dir ${paths.root}`
+        : `issue for them anew: deno task ca rotate abort --dir ${paths.root}`,
+      ...left.some(({ state }) => state === "damaged")
+        ? [`for one that cannot be read: deno task ca issue HOST, or move it out of ${paths.hosts}`]
+        : [],
+    ],
   });
 }
 

@@ -131,7 +131,9 @@ async function start(input: Input, options: RotateOptions): Promise<number> {
     console.log(`  SHA-256      ${made.sha256}`);
     if (made.oldNotAfter > now) {
       console.log(
-        line(`  copy         ca-cert.pem and ca-crl.pem of each ${hostsDir(input)}/HOST`),
+        line(
+          `  copy         ca-cert.pem and ca-crl.pem of each ${hostsDir(input)}/HOST to its host`,
+        ),
       );
     }
   }

@@ -46,11 +46,19 @@ async function run(input: Input): Promise<number> {
     throw usage(`--expiring takes a span such as 30d, not '${span}'`, "units: s, m, h, d, w");
   }
   if (input.on("nagios")) return await nagios(input, expiring);
-  const { daysUntil, readFleet } = await import("../ca/mod.ts");
-  const fleet = await readFleet({ dir: input.get("dir")!, expiring });
-  await sayStrayFiles(input.get("dir")!);
-  if (input.on("json")) console.log(JSON.stringify(statusJson(fleet)));
-  else if (input.on("prometheus")) console.log(prometheusText(fleet));
+  const { daysUntil, readFleet, rotationStatus } = await import("../ca/mod.ts");
+  const dir = input.get("dir")!;
+  const fleet = await readFleet({ dir, expiring });
+  const rotation = rotationStatus({ dir });
+  await sayStrayFiles(dir);
+  if (rotation.next !== undefined) {
+    const what = `a roll-over to ${rotation.next.name} is under way`;
+    say(`note: ${what}`, `how far it is: deno task ca rotate status --dir ${dir}`);
+  }
+  const { position } = rotation;
+  if (input.on("json")) {
+    console.log(JSON.stringify({ ...statusJson(fleet), rollOver: position }));
+  } else if (input.on("prometheus")) console.log(prometheusText(fleet));
   else print(fleet, (date) => untilText(date, daysUntil(new Date(), date)));
   const bad = fleet.hosts.some(({ state }) => BAD.includes(state));
   return bad || BAD.includes(fleet.authority.state) ? 1 : 0;

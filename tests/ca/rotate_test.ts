@@ -136,6 +136,11 @@ Deno.test("finishRotation() refuses while a host depends on the old CA, and name
     [rest.switched, rest.outcomes.map((one) => one.host), rest.left],
     [false, ["b"], []],
   );
+  Deno.mkdirSync(`${dir}/hosts/empty`);
+  const damaged = await assertRejects(() => finishRotation({ dir, engine }), CaError);
+  assertMatch(damaged.message, /still needed by empty \(it has no certificate\)$/);
+  assertMatch(damaged.hints.at(-1)!, /ca issue HOST, or move it out/);
+  Deno.removeSync(`${dir}/hosts/empty`);
   const end = await finishRotation({ dir, engine });
   assertEquals([end.done, end.name, end.hosts], [true, "OU=G2,CN=virtcreds CA", ["a", "b"]]);
   assertEquals(rotationStatus({ dir }).position, "none");

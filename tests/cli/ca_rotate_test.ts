@@ -16,6 +16,9 @@ Deno.test("ca rotate says what to copy and what comes next, and to programs wher
   assertMatch(started.stdout, /^started: the next CA is OU=G2,CN=virtcreds CA\n/);
   assertStringIncludes(started.stdout, "ca-cert.pem and ca-crl.pem of each pki/hosts/HOST");
   assertStringIncludes(started.stderr, "deno task ca rotate issue");
+  const seen = await virtcreds(["ca", "status", "--json"], { cwd });
+  assertEquals(JSON.parse(seen.stdout).rollOver, "started");
+  assertMatch(seen.stderr, /^note: a roll-over to OU=G2,CN=virtcreds CA is under way\nhint: /);
   const part = await rotate("issue", "b");
   assertEquals(part.code, 0, part.stderr);
   assertMatch(
