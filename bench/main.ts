@@ -3,6 +3,7 @@
 const BENCHES = {
   startup: async () => (await import("./startup.ts")).benchStartup(),
   issue: async () => (await import("./issue.ts")).benchIssue(),
+  creds: async () => (await import("./creds.ts")).benchCreds(),
   tls: async () => (await import("./tls.ts")).benchTls(),
   keys: async () => (await import("./keys.ts")).benchKeys(),
   migration: async () => (await import("./migration.ts")).benchMigration(),
