@@ -23,7 +23,6 @@ export const PROGRAMS: readonly string[] = [
   "chardev/client.ts",
   "chardev/join.ts",
   "chardev/server.ts",
-  "migration/relay.ts",
   "migration/source.ts",
   "migration/target.ts",
 ];
