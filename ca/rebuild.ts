@@ -1,6 +1,6 @@
 /** The store made anew from the files: the way back when the database is lost or damaged. */
 
-import { syncDirectory } from "../base/mod.ts";
+import { fileError, syncDirectory } from "../base/mod.ts";
 import { type Act, sealActs } from "./act.ts";
 import { changePki } from "./change.ts";
 import { CaError } from "./error.ts";
@@ -97,19 +97,30 @@ async function replaceStore(paths: PkiPaths, options: LockOptions): Promise<Rebu
       )
       .map((file) => [file, `${file}.${stamp}`] as const);
     if (rest !== undefined) writeJournal(paths, { ...rest, records: [] });
-    for (const [file, name] of kept) rename(file, name);
-    // It would be rolled back into the new database.
-    const hot = `${paths.store}-journal`;
-    if (isThere(hot)) {
-      if (isThere(paths.store)) removeAll(hot);
-      else rename(hot, `${paths.store}.${stamp}-journal`);
-    }
+    for (const [file, name] of kept) keep(file, name);
+    // Whenever this ends, there is a log that has everything.
     rename(log, paths.log);
+    const hot = `${paths.store}-journal`;
+    // It would be rolled back into the new database.
+    if (isThere(hot)) rename(hot, `${paths.store}.${stamp}-journal`);
     rename(database, paths.store);
     syncDirectory(paths.root);
     return { ...result, kept: kept.map(([, name]) => name) };
   } finally {
     removeAll(place);
+  }
+}
+
+/** A second name for a file; a copy where the file system has no such thing. */
+function keep(file: string, name: string): void {
+  try {
+    Deno.linkSync(file, name);
+  } catch {
+    try {
+      Deno.copyFileSync(file, name);
+    } catch (error) {
+      throw fileError(error, name, "write");
+    }
   }
 }
 

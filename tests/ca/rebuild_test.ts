@@ -18,7 +18,9 @@ import { sha256 } from "../../ca/log_entry.ts";
 import { pkiPaths } from "../../ca/pki.ts";
 import { readRevoked } from "../../ca/revoked.ts";
 import { chooseEngine } from "../../engine/mod.ts";
+import { PROJECT } from "../support/command.ts";
 import { makePki } from "../support/pki.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const engine = await chooseEngine();
@@ -253,4 +255,34 @@ Deno.test("rebuildStore() makes one of two logs that went different ways, and ke
     assert(server !== undefined && client !== undefined);
   }
   assertEquals((await verifyLog({ dir, engine })).faults, []);
+});
+
+Deno.test("rebuildStore() killed at any instant loses nothing", async () => {
+  using temp = temporaryDirectory();
+  const { path: dir } = temp;
+  await makeFleet(dir);
+  const before = await contents(dir);
+  const count = soakCount(200);
+  for (let i = 0; i < count; i++) {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", `--config=${PROJECT}/deno.json`, `${PROJECT}/tests/ca/_rebuild_loop.ts`],
+        dir,
+      ],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    assertEquals((await reader.read()).done, false);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
+    child.kill("SIGKILL");
+    await child.status;
+    await reader.cancel();
+    await rebuildStore({ dir });
+    const after = await contents(dir);
+    assertEquals(after.records.slice(0, before.records.length), before.records);
+    assertEquals(after.certificates, before.certificates);
+    assertEquals((await verifyLog({ dir, engine })).faults, []);
+  }
+  soakRow("kill -9 while rebuilding the store", count, "nothing lost");
 });
