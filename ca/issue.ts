@@ -108,7 +108,7 @@ export async function issueHosts(
   refuseWithoutAuthority(paths);
   return await changePki(paths, context, async (change) => {
     const { engine, passphrase } = context;
-    const issuer = change.signedBy(await openIssuer(paths, { engine, now, passphrase }));
+    const issuer = change.signedBy(await openIssuer(paths, { change, engine, now, passphrase }));
     for (const { names } of requests) checkPermitted(names, issuer.constraints);
     const places = hostPlaces(paths, requests.length);
     for (const { host } of requests) places(host.text);
@@ -158,7 +158,7 @@ export async function issueEach(
       const { engine, passphrase } = context;
       const crlCompared = start > 0;
       const issuer = change.signedBy(
-        await openIssuer(paths, { engine, now, passphrase, crlCompared }),
+        await openIssuer(paths, { change, engine, now, passphrase, crlCompared }),
       );
       const places = hostPlaces(paths, BATCH);
       const batch = requests.slice(start, start + BATCH);

@@ -21,8 +21,10 @@ import {
 } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
+import type { Change } from "./change.ts";
 import { type Constraints, constraintsOf } from "./constraints.ts";
 import { crlNumberAt, signCrl } from "./crl.ts";
+import { signCrlOf } from "./crl_file.ts";
 import { refuseLostCrl } from "./crl_copies.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
@@ -69,6 +71,8 @@ export interface OpenOptions {
   readonly evenExpired?: boolean;
   /** Whether its CRL was compared with those of the hosts before. */
   readonly crlCompared?: boolean;
+  /** Its store knows what was revoked, where neither the CA nor a host has a CRL any more. */
+  readonly change: Pick<Change, "store" | "record">;
 }
 
 /**
@@ -104,7 +108,7 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
       certificates,
       chainPem: chainOf(paths, certificate, certificates, now),
       certificatePem: bundlePem(trust),
-      crlPem: crls ?? await makeCrl(paths, identity, key, now),
+      crlPem: crls ?? await makeCrl(paths, identity, key, options),
       [Symbol.dispose]: () => key[Symbol.dispose](),
     };
   } catch (error) {
@@ -133,11 +137,13 @@ async function makeCrl(
   paths: PkiPaths,
   identity: IssuerIdentity,
   key: SigningKey,
-  now: Date,
+  { now, change }: OpenOptions,
 ): Promise<string> {
-  const crl = await signEmptyCrl(identity, key, now);
-  writeFileAtomic(paths.caCrl, crl, 0o644);
-  return crl;
+  const store = await change.store();
+  const { pem, act } = await signCrlOf(paths, identity, key, now, { store });
+  change.record(act);
+  writeFileAtomic(paths.caCrl, pem, 0o644);
+  return pem;
 }
 
 /** An authority as everybody may see it: without its key. */

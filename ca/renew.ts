@@ -114,7 +114,7 @@ async function renewAuthority(
   return await changePki(paths, options, async (change) => {
     const { engine, passphrase } = options;
     const issuer = change.signedBy(
-      await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
+      await openIssuer(paths, { change, engine, now, passphrase, evenExpired: true }),
     );
     return await stageAuthority(paths, issuer, change, now, options);
   });

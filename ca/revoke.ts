@@ -160,7 +160,7 @@ async function openSigners(
   { engine, passphrase, clock = systemClock }: CrlOptions,
   change: Change,
 ): Promise<Signer[]> {
-  const issuer = await openIssuer(paths, { engine, now: clock(), passphrase });
+  const issuer = await openIssuer(paths, { change, engine, now: clock(), passphrase });
   const former = await openFormer(paths, engine, passphrase);
   if (former !== undefined) change.signedBy(former);
   // The log's signature is the last one's: the CA's here.

@@ -55,7 +55,9 @@ export async function withRoot<T>(
   refuseWithoutAuthority(paths);
   return await changePki(paths, context, async (change) => {
     const { passphrase } = root;
-    const issuer = change.signedBy(await openIssuer(paths, { engine, now: clock(), passphrase }));
+    const issuer = change.signedBy(
+      await openIssuer(paths, { change, engine, now: clock(), passphrase }),
+    );
     if (issuing !== undefined && issuing.issuer.raw.toHex() !== issuer.subject.toHex()) {
       throw new CaError("ROOT", {
         file: root.dir,

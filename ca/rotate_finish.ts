@@ -67,7 +67,7 @@ async function drop(options: RotateOptions, at: "started" | "issuing"): Promise<
     refuseDependent(paths, rotation);
     const { engine, passphrase } = options;
     const issuer = change.signedBy(
-      await openIssuer(paths, { engine, now, passphrase, evenExpired: at === "started" }),
+      await openIssuer(paths, { change, engine, now, passphrase, evenExpired: at === "started" }),
     );
     const hosts = stageDrop(paths, change, issuer, other, at, now);
     change.record({

@@ -91,7 +91,7 @@ async function exchange(
       });
     }
     const issuer = change.signedBy(
-      await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
+      await openIssuer(paths, { change, engine, now, passphrase, evenExpired: true }),
     );
     await stageExchange(paths, change, issuer, { ...rotation, other }, options, now);
     return true;

@@ -98,7 +98,7 @@ export async function startRotation(options: StartOptions): Promise<RotationStar
     }
     const { engine, passphrase } = options;
     const issuer = change.signedBy(
-      await openIssuer(paths, { engine, now, passphrase, evenExpired: true }),
+      await openIssuer(paths, { change, engine, now, passphrase, evenExpired: true }),
     );
     await refuseIssuing(change, issuer, now);
     using key = await nextKey(options, issuer, uri);

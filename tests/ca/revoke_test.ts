@@ -8,6 +8,7 @@ import {
   REASON_NAMES,
   renewHosts,
   revokeCertificates,
+  verifyLog,
 } from "../../ca/mod.ts";
 import { parseRequest } from "../../ca/request.ts";
 import { pkiPaths } from "../../ca/pki.ts";
@@ -215,3 +216,18 @@ for (
     assertEquals(read(`${dir}/ca-crl.pem`), before);
   });
 }
+
+Deno.test("issueHost() makes a lost CRL anew from the store, with all that is revoked", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(temp.path, { hosts: [{ name: "a" }, { name: "b" }] });
+  await revokeCertificates(["a"], "keyCompromise", { dir, engine });
+  const before = readRevoked(pkiPaths(dir));
+  for (const place of [dir, `${dir}/hosts/a`, `${dir}/hosts/b`]) {
+    Deno.removeSync(`${place}/ca-crl.pem`);
+  }
+  await issueHost({ dir, engine, host: "c" });
+  const after = readRevoked(pkiPaths(dir));
+  assertEquals([...after.entries.keys()].sort(), [...before.entries.keys()].sort());
+  assert(after.number > before.number);
+  assertEquals((await verifyLog({ dir, engine })).faults, []);
+});
