@@ -40,7 +40,13 @@ Deno.test("a chardev server echoes for the good client while hostile ones come i
   };
   await echo("first");
   const count = soakCount(1000, 100);
-  const hostile = Array.from({ length: count }, (_, i) => attack(server.address, i));
+  // No more at once than the kernel keeps for a listener: who comes then may never hear of it.
+  let next = 0;
+  const hostile = Array.from({ length: Math.min(count, 300) }, async () => {
+    let ended = true;
+    while (next < count) ended = await attack(server.address, next++) && ended;
+    return ended;
+  });
   for (let i = 0; i < 30; i++) await echo(`word ${i} `);
   const finished = await Promise.all(hostile);
   await echo("last");
