@@ -23,7 +23,7 @@ import { sendToFile } from "./send_to_file.ts";
 import { sourceCredentials } from "./security.ts";
 import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
-import type { StreamSource } from "./stream_file.ts";
+import type { SendContext, StreamSource } from "./stream_file.ts";
 import { descriptorNumber, isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** How a source works. */
@@ -60,7 +60,9 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
       hint: "multifd dials several connections: tcp:HOST:PORT or unix:PATH",
     });
   }
-  if (address.kind === "file") return await sendToFile(address, options.source, options);
+  if (address.kind === "file") {
+    return await sendToFile(address, options.source, { ...options, context: contextOf(options) });
+  }
   if (address.kind === "fd") {
     const channel = descriptorChannel(descriptorNumber(address), `fd:${address.name}`);
     return await sendOver(channel, creds, options);
@@ -83,7 +85,7 @@ async function sendOver(
   creds: TlsCreds | undefined,
   options: SourceOptions,
 ): Promise<Sending> {
-  const { address, parameters, capabilities } = options;
+  const { address, capabilities } = options;
   const { channel, tls } = await secure(raw, creds, options);
   options.onConnected?.(channel.peer, tls);
   const multifd = capabilities?.multifd
@@ -96,13 +98,12 @@ async function sendOver(
   return await sendStream(channel, options.source, {
     ...options,
     ...(address.kind === "tcp" ? { wasReset } : {}),
-    context: {
-      parameters,
-      ...(capabilities === undefined ? {} : { capabilities }),
-      ...options.context,
-      ...(multifd === undefined ? {} : { multifd }),
-    },
+    context: { ...contextOf(options), ...(multifd === undefined ? {} : { multifd }) },
   });
+}
+
+function contextOf({ parameters, capabilities, context }: SourceOptions): SendContext {
+  return { parameters, ...(capabilities === undefined ? {} : { capabilities }), ...context };
 }
 
 interface Secured {

@@ -20,14 +20,21 @@ export interface Program extends AsyncDisposable {
 /** Longest wait in ms for a message, on a machine that is busy. */
 const SAYS_TIMEOUT = 60_000;
 
-/** Starts `migration/target.ts`, `migration/source.ts` or `migration relay`. */
+/**
+ * Starts `migration/target.ts`, `migration/source.ts` or `migration relay`.
+ *
+ * @param within A command that the program is put behind.
+ */
 export function startProgram(
   name: "target" | "source" | "relay",
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  within: readonly string[] = [],
 ): Program {
-  const child = new Deno.Command(Deno.execPath(), {
+  const [program, ...before] = [...within, Deno.execPath()];
+  const child = new Deno.Command(program!, {
     args: [
+      ...before,
       "run",
       "-A",
       "--config",
@@ -100,8 +107,9 @@ export function startProgram(
 export async function startTarget(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  within: readonly string[] = [],
 ): Promise<Program & { readonly uri: string }> {
-  const program = startProgram("target", ["--incoming", "tcp:127.0.0.1:0", ...args], env);
+  const program = startProgram("target", ["--incoming", "tcp:127.0.0.1:0", ...args], env, within);
   try {
     const [, uri] = await program.says(/listening on (tcp:127\.0\.0\.1:\d+)/);
     return Object.assign(program, { uri: uri! });

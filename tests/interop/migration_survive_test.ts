@@ -1,0 +1,112 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { migrationEnd, runState } from "../../migration/qmp_client.ts";
+import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
+import { makePki } from "../support/pki.ts";
+import { programTest } from "../support/programs.ts";
+import { type Qemu, startQemu } from "../support/qemu.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { memoryFile, writeMemory } from "./migration_guests.ts";
+
+const MiB = 2 ** 20;
+const HOSTS = [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }];
+
+/** A guest that runs and is about to leave, with an acknowledgement. */
+async function leaving(temp: string, creds: string, multifd: boolean): Promise<Qemu> {
+  writeMemory(`${temp}/ram`, 32 * MiB);
+  const qemu = await startQemu({
+    machine: "pc,memory-backend=m0",
+    args: memoryFile(`${temp}/ram`, 32 * MiB),
+  });
+  await qemuTls(qemu, creds, "client");
+  await qemu.qmp.execute("migrate-set-capabilities", {
+    capabilities: [
+      { capability: "return-path", state: true },
+      { capability: "multifd", state: multifd },
+    ],
+  });
+  await runState(qemu.qmp, "running");
+  return qemu;
+}
+
+const MULTIFD = ["--capability", "multifd=on"];
+
+for (const multifd of [false, true]) {
+  const how = multifd ? "multifd" : "one connection";
+  programTest(
+    `a target that is killed while it writes loses no guest, and its file has no name (${how})`,
+    ["qemu-system-x86_64"],
+    async () => {
+      using temp = temporaryDirectory();
+      const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+      const kept = `${temp.path}/guest.mig`;
+      await using target = await startTarget([
+        ...tlsFlags(pki.host("vm2"), "server"),
+        ...(multifd ? MULTIFD : []),
+        ...["--out", kept],
+      ]);
+      await using qemu = await leaving(temp.path, pki.host("vm1"), multifd);
+      await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 2 * MiB });
+      await qemu.qmp.execute("migrate", { uri: target.uri });
+      await target.says(/receiving/);
+      target.signal("SIGKILL");
+      assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+      await runState(qemu.qmp, "running");
+      assertEquals(
+        [...Deno.readDirSync(temp.path)].some(({ name }) => name === "guest.mig"),
+        false,
+      );
+
+      // What was left behind is in nobody's way.
+      await using next = await startTarget([
+        ...tlsFlags(pki.host("vm2"), "server"),
+        ...(multifd ? MULTIFD : []),
+        ...["--out", kept],
+      ]);
+      await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 1000 * MiB });
+      await qemu.qmp.execute("migrate", { uri: next.uri });
+      assertEquals((await migrationEnd(qemu.qmp)).status, "completed", next.stderr());
+      assertEquals(await next.exit, 0, next.stderr());
+      assert(Deno.statSync(kept).size > 10 * MiB);
+    },
+  );
+}
+
+/** Whether a disk of our own can be made: some containers forbid it. */
+function canMount(): boolean {
+  try {
+    const args = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
+    return new Deno.Command("unshare", { args, stdout: "null", stderr: "null" }).outputSync()
+      .success;
+  } catch {
+    return false;
+  }
+}
+
+programTest(
+  canMount()
+    ? "a target whose disk is full refuses what it cannot keep, and the guest lives on"
+    : "no disk can be made here",
+  ["qemu-system-x86_64"],
+  async () => {
+    if (!canMount()) return;
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+    const disk = `${temp.path}/disk`;
+    Deno.mkdirSync(disk);
+    await using target = await startTarget(
+      [
+        ...tlsFlags(pki.host("vm2"), "server"),
+        ...MULTIFD,
+        ...["--once", "--out", `${disk}/guest.mig`],
+      ],
+      {},
+      ["unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=4m none ${disk} && exec "$@"`, "sh"],
+    );
+    await using qemu = await leaving(temp.path, pki.host("vm1"), true);
+    await qemu.qmp.execute("migrate", { uri: target.uri });
+    assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+    await runState(qemu.qmp, "running");
+    assertEquals(await target.exit, 1);
+    assertMatch(target.stderr(), /^error: .*(no space left|No space left)/m);
+  },
+);
