@@ -48,6 +48,11 @@ export async function planMonitors(input: Input): Promise<MonitorPlan> {
       "give one of them a socket: --qmp unix:PATH,server=on,wait=off",
     ]);
   }
+  if (input.on("json") && (plan.hmp?.kind === "stdio" || plan.qmp?.kind === "stdio")) {
+    throw usage("--json and a monitor cannot both have standard output", [
+      "give the monitor a socket: unix:PATH,server=on,wait=off",
+    ]);
+  }
   return plan;
 }
 

@@ -38,6 +38,11 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     2,
     /--monitor and --qmp cannot both have standard input/,
   ],
+  [
+    ["target", "--incoming", "defer", "--json", "--monitor", "stdio"],
+    2,
+    /--json and a monitor cannot both have standard output/,
+  ],
   [["target", "--incoming", "defer", "--qmp", "unix:/no/such/s,server=on"], 1, /No such file/],
   [["target", "--incoming", "exec:"], 2, /'exec:': it names no command/],
   [["target", "--incoming", "fd:999"], 1, /cannot use fd:999: Bad file descriptor/],
