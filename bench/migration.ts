@@ -1,19 +1,28 @@
 /**
- * A guest of 1 GiB of random memory over mutual TLS: QEMU to our target, against QEMU to QEMU.
+ * A guest of random memory over mutual TLS 1.3, from and to a QEMU and this toolkit, over one
+ * connection and over multifd, and what else a user would run.
  *
- * `VIRTCREDS_BENCH_RAM` sets another size in MiB.
+ * `VIRTCREDS_BENCH_RAM` sets another size than 1024 MiB, `VIRTCREDS_BENCH_ROUNDS` other rounds.
  */
 
 import { makePki } from "../tests/support/pki.ts";
-import { incomingAddress, startQemu } from "../tests/support/qemu.ts";
-import { migrationEnd } from "../migration/mod.ts";
+import {
+  type Bench,
+  type Cost,
+  type Destination,
+  ourSource,
+  ourTarget,
+  qemuSource,
+  qemuTarget,
+} from "./_migration_peers.ts";
 import { compare, type Contestant, printTable } from "./measure.ts";
 
-const project = new URL("..", import.meta.url).pathname;
 const RAM = Number(Deno.env.get("VIRTCREDS_BENCH_RAM") ?? 1024);
-const ROUNDS = 3;
+const ROUNDS = Number(Deno.env.get("VIRTCREDS_BENCH_ROUNDS") ?? 3);
+/** Connections for pages; with one it is the main one. */
+const CHANNELS = [1, 2, 4];
 
-/** Runs both in turn and prints MiB a second of guest memory. */
+/** Runs all in turn and prints MiB a second of guest memory, and what ours took. */
 export async function benchMigration(): Promise<void> {
   const dir = Deno.makeTempDirSync({ prefix: "virtcreds-bench-", dir: "/dev/shm" });
   try {
@@ -22,124 +31,119 @@ export async function benchMigration(): Promise<void> {
     const pki = await makePki(`${dir}/pki`, {
       hosts: [{ name: "source" }, { name: "target", ip: ["127.0.0.1"] }],
     });
-    const bench = { dir, memory, source: pki.host("source"), target: pki.host("target") };
-    const results = await compare(
-      [
-        ours(bench, "gnutls", `${dir}/guest.mig`),
-        ours(bench, "gnutls"),
-        ours(bench, "platform", `${dir}/guest.mig`),
-        toQemu(bench),
-      ],
-      ROUNDS,
-      false,
-    );
-    printTable(`a guest of ${RAM} MiB from QEMU over mutual TLS`, "MiB/s", "more", results);
+    const bench = { ram: RAM, memory, source: pki.host("source"), target: pki.host("target") };
+    const costs = new Map<string, Cost[]>();
+    const contestants = [
+      ...CHANNELS.flatMap((channels) => withChannels(bench, channels, costs)),
+      into(bench, "QEMU → our target, kept in a file", costs, `${dir}/guest.mig`),
+      into(bench, "QEMU → our target, platform engine", costs, undefined, "platform"),
+      viaSocat(bench, `${dir}/socat`),
+    ];
+    const results = await compare(contestants, ROUNDS, false);
+    printTable(`a guest of ${RAM} MiB over mutual TLS`, "MiB/s", "more", results);
+    printCosts(costs);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
 }
 
-interface Bench {
-  readonly dir: string;
-  /** File of random bytes that the guest's memory is a private copy of. */
-  readonly memory: string;
-  /** Credentials directories. */
-  readonly source: string;
-  readonly target: string;
+type Costs = Map<string, Cost[]>;
+
+function withChannels(bench: Bench, channels: number, costs: Costs): Contestant[] {
+  const how = channels === 1 ? "" : `, ${channels} channels`;
+  const note = (name: string, cost: Cost | undefined) => {
+    if (cost !== undefined) costs.set(name, [...costs.get(name) ?? [], cost]);
+  };
+  const contestant = (
+    name: string,
+    open: () => Promise<Destination>,
+    send: (uri: string) => Promise<{ ms: number; cost?: Cost }>,
+  ): Contestant => ({
+    name: name + how,
+    async run() {
+      await using destination = await open();
+      const { ms, cost } = await send(destination.uri);
+      note(`${name + how}: source`, cost);
+      note(`${name + how}: target`, await destination.done);
+      return RAM / ms * 1000;
+    },
+  });
+  const fromQemu = async (uri: string) => ({ ms: await qemuSource(bench, channels, uri) });
+  const fromUs = (uri: string) => ourSource(bench, channels, uri);
+  return [
+    contestant("ours → ours", () => ourTarget(bench, channels), fromUs),
+    contestant("QEMU → QEMU", () => qemuTarget(bench, channels), fromQemu),
+    contestant("QEMU → our target", () => ourTarget(bench, channels), fromQemu),
+    contestant("our source → QEMU", () => qemuTarget(bench, channels), fromUs),
+  ];
 }
 
-function ours(bench: Bench, engine: string, out?: string): Contestant {
+function into(
+  bench: Bench,
+  name: string,
+  costs: Costs,
+  file: string | undefined,
+  engine?: string,
+): Contestant {
   return {
-    name: `QEMU → our target, ${
-      out === undefined ? "verified and dropped" : "kept in a file"
-    }, ${engine}`,
+    name,
     async run() {
-      const child = new Deno.Command(Deno.execPath(), {
+      const out = file === undefined ? [] : ["--out", file, "--force"];
+      await using target = await ourTarget(bench, 1, out, engine);
+      const ms = await qemuSource(bench, 1, target.uri);
+      const cost = await target.done;
+      costs.set(`${name}: target`, [...costs.get(`${name}: target`) ?? [], cost!]);
+      return RAM / ms * 1000;
+    },
+  };
+}
+
+/** What one would do without: a QEMU's plain stream through socat's TLS, into a file. */
+function viaSocat(bench: Bench, file: string): Contestant {
+  return {
+    name: "QEMU → exec:socat → socat, file",
+    async run() {
+      const port = 20_000 + Math.floor(Math.random() * 20_000);
+      const tls = (dir: string, role: string) =>
+        `cert=${dir}/${role}-cert.pem,key=${dir}/${role}-key.pem,cafile=${dir}/ca-cert.pem,verify=1`;
+      const listener = new Deno.Command("socat", {
         args: [
-          "run",
-          "-A",
-          "migration/target.ts",
-          "--once",
-          "--object",
-          `tls-creds-x509,id=tls0,dir=${bench.target},endpoint=server`,
-          "--tls-creds",
-          "tls0",
-          "--incoming",
-          "tcp:127.0.0.1:0",
-          ...(out === undefined ? [] : ["--out", out]),
+          "-u",
+          `OPENSSL-LISTEN:${port},bind=127.0.0.1,${tls(bench.target, "server")}`,
+          `OPEN:${file},creat,trunc`,
         ],
-        cwd: project,
-        env: { VIRTCREDS_ENGINE: engine },
         stdin: "null",
-        stdout: "piped",
-        stderr: "piped",
+        stdout: "null",
+        stderr: "null",
       }).spawn();
-      const { promise: port, resolve } = Promise.withResolvers<string>();
-      const watch = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
-        let text = "";
-        for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-          text += chunk;
-          const match = /tcp:127\.0\.0\.1:(\d+)/.exec(text);
-          if (match !== null) resolve(match[1]!);
-        }
-        return text;
-      };
-      const output = Promise.all([watch(child.stdout), watch(child.stderr)]);
-      const rate = await migrate(bench, `tcp:127.0.0.1:${await port}`);
-      const { success } = await child.status;
-      if (!success) throw new Error((await output).join(""));
-      return rate;
+      try {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const to = `OPENSSL:127.0.0.1:${port},${tls(bench.source, "client")}`;
+        const ms = await qemuSource(bench, 1, `exec:socat -u - ${to}`, false);
+        await listener.status;
+        return RAM / ms * 1000;
+      } finally {
+        try {
+          listener.kill();
+        } catch { /* it has ended with its stream */ }
+        await listener.status;
+      }
     },
   };
 }
 
-function toQemu(bench: Bench): Contestant {
-  return {
-    name: "QEMU → QEMU",
-    async run() {
-      await using destination = await startQemu({
-        machine: "pc,memory-backend=m0",
-        memory: `${RAM}M`,
-        args: [
-          "-object",
-          `memory-backend-ram,id=m0,size=${RAM}M`,
-          "-object",
-          `tls-creds-x509,id=tls0,dir=${bench.target},endpoint=server`,
-          "-incoming",
-          "defer",
-        ],
-      });
-      await destination.qmp.execute("migrate-set-parameters", { "tls-creds": "tls0" });
-      await destination.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
-      const address = await incomingAddress(destination);
-      if (address.kind !== "tcp") throw new Error("it listens elsewhere");
-      return await migrate(bench, `tcp:127.0.0.1:${address.port}`);
-    },
-  };
-}
-
-/** Migrates a stopped guest and gives MiB of its memory a second, by QEMU's own clock. */
-async function migrate(bench: Bench, uri: string): Promise<number> {
-  await using source = await startQemu({
-    machine: "pc,memory-backend=m0",
-    memory: `${RAM}M`,
-    args: [
-      "-S",
-      "-object",
-      `memory-backend-file,id=m0,size=${RAM}M,mem-path=${bench.memory},share=off`,
-      "-object",
-      `tls-creds-x509,id=tls0,dir=${bench.source},endpoint=client`,
-    ],
-  });
-  await source.qmp.execute("migrate-set-parameters", {
-    "tls-creds": "tls0",
-    "tls-hostname": "127.0.0.1",
-    "max-bandwidth": 50_000_000_000,
-  });
-  await source.qmp.execute("migrate", { uri });
-  const end = await migrationEnd(source.qmp, { timeout: 300_000 });
-  if (end.status !== "completed") throw new Error(`${end.status}: ${end["error-desc"]}`);
-  return RAM / end["total-time"]! * 1000;
+function printCosts(costs: Costs): void {
+  console.log("\nwhat ours took (mean)            CPU s/GiB   peak MiB");
+  for (const [name, all] of costs) {
+    const mean = (pick: (cost: Cost) => number) =>
+      all.reduce((sum, cost) => sum + pick(cost), 0) / all.length;
+    const cpu = mean(({ cpu }) => cpu) / RAM * 1024;
+    console.log(
+      `  ${name.padEnd(40)} ${cpu.toFixed(2).padStart(6)} ${
+        mean(({ peak }) => peak).toFixed(0).padStart(8)
+      }`,
+    );
+  }
 }
 
 function writeRandom(file: string): void {
