@@ -61,10 +61,15 @@ const kib = (await open(WARM + total) - before) / total / 1024;
 const cpu = process.cpuUsage();
 await new Promise((resolve) => setTimeout(resolve, 2000));
 const { user, system } = process.cpuUsage(cpu);
-const chat = Array.from({ length: Number(chatting) }, (_, i) => {
+// Spread over the second, as people are.
+const chat: ReturnType<typeof setInterval>[] = [];
+for (let i = 0; i < Number(chatting); i++) {
   const line = new TextEncoder().encode(`line of ${i}\n`);
-  return setInterval(() => void ends[WARM + i]!.write(line), 1000 + (i % 97));
-});
+  setTimeout(() => {
+    chat.push(setInterval(() => void ends[WARM + i]!.write(line), 1000));
+  }, 1000 * i / Number(chatting));
+}
+await new Promise((resolve) => setTimeout(resolve, 2500));
 const times: number[] = [];
 for (let i = 0; i < 300; i++) {
   times.push(await echo(0));

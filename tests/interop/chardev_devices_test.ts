@@ -50,7 +50,7 @@ const DEVICES: readonly DeviceRow[] = [
     id: "bmc",
     args: ["-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc", "-device", "isa-ipmi-kcs,bmc=bmc0"],
     // VM_CMD_VERSION of QEMU's hw/ipmi/ipmi_bmc_extern.c, then its version and the end of a command.
-    says: /^\xff\x01\xa1/,
+    says: /^\xff[^]\xa1/,
   },
   {
     id: "usb",
