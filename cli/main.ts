@@ -18,7 +18,7 @@ const GROUPS = {
       dispatch((await import("./migration.ts")).MIGRATION, args),
   },
   chardev: {
-    summary: "TLS serial ports: serve one, or connect to one",
+    summary: "TLS serial ports: serve one, connect to one, or join two",
     run: async (args: readonly string[]) => dispatch((await import("./chardev.ts")).CHARDEV, args),
   },
   demo: {
