@@ -133,7 +133,7 @@ function viaSocat(bench: Bench, file: string): Contestant {
 }
 
 function printCosts(costs: Costs): void {
-  console.log("\nwhat ours took (mean)            CPU s/GiB   peak MiB");
+  console.log("\nwhat ours took, its start included (mean)   CPU s/GiB  peak MiB");
   for (const [name, all] of costs) {
     const mean = (pick: (cost: Cost) => number) =>
       all.reduce((sum, cost) => sum + pick(cost), 0) / all.length;

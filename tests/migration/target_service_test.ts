@@ -215,18 +215,20 @@ Deno.test("runTarget() tells of each peer that says nothing, and recovers", asyn
   assertEquals((await send(target.address)).acknowledged, "shut");
 });
 
-Deno.test("runTarget() goes on with serve, and replaces the file each time", async () => {
-  using temp = temporaryDirectory();
-  const file = `${temp.path}/guest`;
-  await using target = await start({ file, serve: true });
-  for (const size of [1, 3, 2]) {
-    const guest = stillGuest(size * 1024 * 1024);
-    await send(target.address, guest);
-    assertEquals(Deno.statSync(file).size, guest.length);
+Deno.test("runTarget() goes on with serve, and keeps the guests before unless it is to replace them", async () => {
+  for (const replace of [false, true]) {
+    using temp = temporaryDirectory();
+    const file = `${temp.path}/guest`;
+    await using target = await start({ file, serve: true, replace });
+    for (const size of [1, 3, 2]) {
+      const guest = stillGuest(size * 1024 * 1024);
+      await send(target.address, guest);
+      assertEquals(Deno.statSync(file).size, guest.length);
+    }
+    target.stop();
+    await assertRejects(() => target.end, MigrationError, "stopped");
+    assertEquals(files(temp.path), replace ? ["guest"] : ["guest", "guest.1", "guest.2"]);
   }
-  target.stop();
-  await assertRejects(() => target.end, MigrationError, "stopped");
-  assertEquals(files(temp.path), ["guest"]);
 });
 
 Deno.test("runTarget() ends with once at the first failure, and says which", async () => {
