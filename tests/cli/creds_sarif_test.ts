@@ -1,9 +1,9 @@
 // SARIF held against the schema of its standard, read by a validator that knows nothing of us.
 
 import { assert, assertEquals } from "@std/assert";
-import Ajv from "npm:ajv@6.12.6";
-import draft from "npm:ajv@6.12.6/lib/refs/json-schema-draft-04.json" with { type: "json" };
-import schema from "npm:@microsoft/jest-sarif@1.0.0-beta.0/lib/schemas/sarif-2.1.0-rtm.5.json" with {
+import Ajv from "ajv";
+import draft from "ajv/lib/refs/json-schema-draft-04.json" with { type: "json" };
+import schema from "@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json" with {
   type: "json",
 };
 import { makeCertificate, PURPOSE, writeCredentials } from "../support/certificates.ts";
