@@ -19,7 +19,7 @@ export interface BackupOptions extends LockOptions {
   readonly file: string;
   /** Of the backup; that of the CA's key is another matter. */
   readonly passphrase: string;
-  /** Whether a file that is there is replaced. */
+  /** Whether a file that is there is replaced; nothing else ever is. */
   readonly force?: boolean;
 }
 
@@ -68,7 +68,7 @@ export async function makeBackup(options: BackupOptions): Promise<BackupResult> 
   const paths = pkiPaths(dir);
   refuseWithoutAuthority(paths);
   refuseInside(paths, file);
-  if (!force) refuseExisting(file);
+  refuseExisting(file, force);
   return await changePki(paths, options, async (change) => {
     // Has the store made where an earlier version kept none.
     await change.store();
@@ -81,7 +81,7 @@ export async function makeBackup(options: BackupOptions): Promise<BackupResult> 
     writePieces(temporary, sealed);
     try {
       await verify(temporary, passphrase, paths.root, names, options.signal);
-      if (!force) refuseExisting(file);
+      refuseExisting(file, force);
       rename(temporary, file);
     } catch (error) {
       removeAll(temporary);
@@ -222,8 +222,18 @@ function sameFile(one: string, other: string): boolean {
   return a === b && (Deno.statSync(one).mode! & 0o777) === (Deno.statSync(other).mode! & 0o777);
 }
 
-function refuseExisting(file: string): void {
+function refuseExisting(file: string, force: boolean): void {
   if (!isThere(file)) return;
+  const { isFile, isDirectory, isSymlink } = Deno.lstatSync(file);
+  if (!isFile) {
+    const what = isDirectory ? "a directory" : isSymlink ? "a symbolic link" : "a device or pipe";
+    throw new CaError("BACKUP", {
+      file,
+      cause: `it is ${what}, which is never replaced`,
+      hint: "name a file",
+    });
+  }
+  if (force) return;
   const hint = ["take another name", "or have it replaced: --force"];
   throw new CaError("BACKUP", { file, cause: "it exists already", hint });
 }

@@ -106,6 +106,32 @@ Deno.test("makeBackup() replaces a file only when it is told to, and never lies 
   }
 });
 
+Deno.test("makeBackup() replaces nothing but a file, whatever it is told", async () => {
+  using temp = temporaryDirectory();
+  const { dir, file } = await makeFleet(temp.path);
+  const at = (name: string) => `${temp.path}/${name}`;
+  Deno.mkdirSync(at("folder"));
+  Deno.writeTextFileSync(at("target"), "mine");
+  Deno.symlinkSync(at("target"), at("link"));
+  assertEquals((await run("mkfifo", [at("pipe")])).code, 0);
+  const rows = [["folder", "a directory"], ["link", "a symbolic link"], [
+    "pipe",
+    "a device or pipe",
+  ]] as const;
+  for (const [name, what] of rows) {
+    const before = Deno.lstatSync(at(name));
+    const { code, facts } = await assertRejects(
+      () => makeBackup({ dir, file: at(name), passphrase, force: true }),
+      CaError,
+    );
+    assertEquals([code, facts.cause], ["BACKUP", `it is ${what}, which is never replaced`]);
+    assertEquals(Deno.lstatSync(at(name)).ino, before.ino);
+  }
+  assertEquals(Deno.readTextFileSync(at("target")), "mine");
+  await makeBackup({ dir, file, passphrase });
+  await makeBackup({ dir, file, passphrase, force: true });
+});
+
 Deno.test("makeBackup() follows no link that was planted, and says what it leaves out", async () => {
   using temp = temporaryDirectory();
   const { dir, file } = await makeFleet(temp.path);
