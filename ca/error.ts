@@ -32,6 +32,7 @@ const CA_ERRORS = {
   REQUEST: (f) => `cannot sign the request ${f.file}: ${f.cause}`,
   KEYS_EXIST: (f) => `there are keys or something else already: ${f.file}`,
   NOT_INSTALLABLE: (f) => `cannot install ${f.file}: ${f.cause}`,
+  NOT_INSTALLABLE_THERE: (f) => `cannot install in ${f.file}: ${f.cause}`,
   ROOT: (f) => `cannot use the root for ${f.file}: ${f.cause}`,
   ROTATION: (f) => `cannot ${f.option}: ${f.cause}`,
   NOT_A_DIRECTORY: (f) => `cannot write to ${f.file}: it is ${f.cause}, not a directory`,

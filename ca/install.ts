@@ -38,13 +38,15 @@ export interface Installed {
  * Puts certificates that came back together with the keys they are for. What was in the place
  * before is exchanged in one step and kept beside it; if anything does not fit, nothing changes.
  *
- * @throws {CaError} `NOT_INSTALLABLE` If a certificate lacks its key, or QEMU would refuse the set.
+ * @throws {CaError} `NOT_INSTALLABLE` If a certificate lacks its key, or QEMU would refuse the set;
+ * `NOT_INSTALLABLE_THERE` If the place is a link, a file, or the root.
  * @throws {BaseError} `FILE_NOT_READABLE`, `FILE_NOT_WRITABLE`.
  */
 export async function installSet(options: InstallOptions): Promise<Installed> {
   const { engine, hostPassphrase } = options;
   const [from, keys] = [trim(options.from), trim(options.keys)];
   const to = trim(options.to ?? options.keys);
+  refusePlace(to);
   const set = readSet(from);
   if (set === undefined) {
     throw refuse(from, "there is no such directory", "copy it from the CA: pki/hosts/HOST");
@@ -118,6 +120,36 @@ function isMismatch({ code, severity }: Finding): boolean {
   return code === "KEY_MISMATCH" && severity === "error";
 }
 
+/** Refuses a place that cannot be exchanged, before anything is made. */
+function refusePlace(to: string): void {
+  const last = /[^/]*$/.exec(to)![0];
+  if (last === "") throw refusePlaceOf(to, "it is the root of the file system", "--to DIR");
+  if (last === "." || last === "..") {
+    throw refusePlaceOf(to, "it has no name there", `--to ${realPath(to)}`);
+  }
+  if (!isThere(to)) return;
+  const { isSymlink, isDirectory } = Deno.lstatSync(to);
+  if (isSymlink) throw refusePlaceOf(to, "it is a symbolic link", `--to ${realPath(to)}`);
+  if (!isDirectory) throw refusePlaceOf(to, "it is a file, not a directory", "--to DIR");
+}
+
+function refusePlaceOf(file: string, cause: string, option: string): CaError {
+  return new CaError("NOT_INSTALLABLE_THERE", {
+    file,
+    cause,
+    hint: `name the directory that is to be exchanged: ${option}`,
+  });
+}
+
+/** Where a link leads; "DIR" where it leads nowhere. */
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return "DIR";
+  }
+}
+
 /** In the place of what is there, with its owners and modes; gives where that one went. */
 function put(staged: string, to: string): string | undefined {
   if (!isThere(to)) {
@@ -148,6 +180,7 @@ function takeOver(from: string, into: string): void {
   }
 }
 
+/** But never that others may write to it. */
 function copyAccess(from: string, to: string): void {
   const { mode, uid, gid } = Deno.lstatSync(from);
   try {
@@ -155,7 +188,7 @@ function copyAccess(from: string, to: string): void {
   } catch {
     // Only root gives files away; then they are the caller's, as the ones before were.
   }
-  if (mode !== null) Deno.chmodSync(to, mode & 0o777);
+  if (mode !== null) Deno.chmodSync(to, mode & 0o755);
 }
 
 function syncParent(path: string): void {

@@ -154,6 +154,53 @@ Deno.test("installSet() makes the directory whole, and changes nothing where a k
   assertEquals(done.files.filter((name) => name !== "request.pem"), SET_FILES);
 });
 
+Deno.test("installSet() refuses a place that is a link, a file, or the root, and makes nothing there", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  granted(await sign());
+  const from = `${dir}/hosts/vm1.example`;
+  Deno.mkdirSync(`${temp.path}/real`, { mode: 0o700 });
+  Deno.symlinkSync("real", `${temp.path}/live`);
+  Deno.symlinkSync("nowhere", `${temp.path}/broken`);
+  Deno.writeTextFileSync(`${temp.path}/file`, "");
+  const before = [...Deno.readDirSync(temp.path)].map(({ name }) => name).sort();
+  for (
+    const [to, said, hint] of [
+      [`${temp.path}/live`, "it is a symbolic link", `--to ${temp.path}/real`],
+      [`${temp.path}/live/`, "it is a symbolic link", `--to ${temp.path}/real`],
+      [`${temp.path}/broken`, "it is a symbolic link", "--to DIR"],
+      [`${temp.path}/file`, "it is a file", "--to DIR"],
+      [`${temp.path}/real/.`, "it has no name there", `--to ${temp.path}/real`],
+      ["/", "it is the root of the file system", "--to DIR"],
+    ] as const
+  ) {
+    const error = await assertRejects(
+      () => installSet({ from, keys: keys.dir, to, engine }),
+      CaError,
+    );
+    assertMatch(
+      error.message,
+      new RegExp(`^cannot install in ${to.replace(/(?<=.)\/$/, "")}: ${said}`),
+    );
+    assertEquals(error.hints, [`name the directory that is to be exchanged: ${hint}`]);
+  }
+  assertEquals([...Deno.readDirSync(temp.path)].map(({ name }) => name).sort(), before);
+  assertEquals([...Deno.readDirSync(`${temp.path}/real`)], []);
+});
+
+Deno.test("installSet() lets nobody else write to what it makes, whatever was there before", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  granted(await sign());
+  const [from, to] = [`${dir}/hosts/vm1.example`, `${temp.path}/qemu`];
+  Deno.mkdirSync(to);
+  Deno.chmodSync(to, 0o777);
+  Deno.writeTextFileSync(`${to}/server-key.pem`, "");
+  Deno.chmodSync(`${to}/server-key.pem`, 0o666);
+  await installSet({ from, keys: keys.dir, to, engine });
+  assertEquals([modeOf(to), modeOf(`${to}/server-key.pem`)], [0o755, 0o644]);
+});
+
 Deno.test("renewHosts() goes on with keys that it never saw, and leaves new ones to the host", async () => {
   using temp = temporaryDirectory();
   const { dir, keys, sign } = await stage(temp.path);
