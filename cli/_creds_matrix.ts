@@ -1,11 +1,12 @@
 /** `creds matrix`: which hosts of a fleet reach which over TLS. */
 
 import type { Matrix, MatrixHost, Profile } from "../creds/mod.ts";
-import { BaseError, writeFileAtomic } from "../base/mod.ts";
+import { BaseError } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { dateOf } from "./_creds_date.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { sayError } from "./_output.ts";
+import { refuseOtherFile, writePage } from "./_page_file.ts";
 
 /** The command. */
 export const credsMatrix: Command = {
@@ -57,6 +58,8 @@ role (one of the two has no such role). message is QEMU's own text, seen what th
 
 async function run(input: Input): Promise<number> {
   const at = dateOf(input);
+  const html = input.get("html");
+  if (html !== undefined) refuseOtherFile(html);
   const { hosts, failed } = await hostsOf(input);
   if (hosts.length < 2) {
     throw usage(
@@ -67,10 +70,9 @@ async function run(input: Input): Promise<number> {
   const { judgeMatrix } = await import("../creds/mod.ts");
   const clock = at === undefined ? {} : { clock: () => at };
   const matrix = await judgeMatrix(hosts, { engine: await engineFor(input), ...clock });
-  const html = input.get("html");
   if (html !== undefined) {
     const { matrixHtml } = await import("./_creds_matrix_html.ts");
-    writeFileAtomic(html, matrixHtml(matrix, at ?? new Date()), 0o644);
+    writePage(html, matrixHtml(matrix, at ?? new Date()));
   }
   if (input.on("json")) {
     const { printMatrixJson } = await import("./_creds_matrix_json.ts");

@@ -13,6 +13,7 @@ export function matrixHtml(matrix: Matrix, at: Date): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="generator" content="virtcreds">
 <meta name="viewport" content="width=device-width">
 <title>TLS matrix: ${text(title)}</title>
 <style>${MATRIX_STYLE}</style>

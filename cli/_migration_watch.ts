@@ -4,6 +4,7 @@ import type { MigrationControls } from "../migration/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { say } from "./_console.ts";
 import type { MigrationRoom } from "./_migration.ts";
+import { refuseOtherFile, writePage } from "./_page_file.ts";
 
 /** The flags. */
 export const WATCH_FLAGS: readonly Flag[] = [
@@ -26,13 +27,18 @@ export interface MigrationWatch extends Disposable {
   finish(facts: readonly (readonly [string, string])[]): void;
 }
 
-/** Watches as the flags say. */
+/**
+ * Watches as the flags say.
+ *
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If the report would replace what is no report.
+ */
 export function watchMigration(
   input: Input,
   room: MigrationRoom,
   { side, state }: Pick<MigrationControls, "side" | "state">,
 ): MigrationWatch {
   const file = input.get("report");
+  if (file !== undefined) refuseOtherFile(file);
   const recorder = file === undefined ? undefined : new room.CourseRecorder(state);
   const isJson = input.on("json");
   const emit = (event: string, data: unknown) => {
@@ -69,7 +75,7 @@ export function watchMigration(
         facts,
         date: new Date(),
       });
-      Deno.writeTextFileSync(file, page);
+      writePage(file, page);
       say(`the report is in ${file}`);
     },
     [Symbol.dispose]() {

@@ -24,6 +24,7 @@ export function migrationReport(report: ReportFacts): string {
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="virtcreds">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(title)}</title>
 <style>${STYLE}</style>

@@ -126,6 +126,49 @@ Deno.test("creds matrix --html writes one page that fetches nothing and takes no
   assertEquals(data.hosts[2].name, odd.slice(dir.path.length + 1));
 });
 
+Deno.test("creds matrix --html and migration --report replace a page alone", async () => {
+  using dir = temporaryDirectory();
+  const pki = await makeFleet(dir.path);
+  const dirs = [pki.host("vm1.example"), pki.host("vm2.example")];
+  const keyFile = `${dirs[0]}/server-key.pem`;
+  const key = Deno.readTextFileSync(keyFile);
+  const at = (name: string) => `${dir.path}/${name}`;
+  Deno.writeTextFileSync(at("mine.html"), '<!doctype html>\n<html lang="en">\n<p>mine\n');
+  Deno.symlinkSync(keyFile, at("link.html"));
+  Deno.mkdirSync(at("folder"));
+  const refused = [
+    [keyFile, "it is no page of this toolkit"],
+    [at("mine.html"), "it is no page of this toolkit"],
+    [at("link.html"), "it is not a regular file"],
+    [at("folder"), "it is not a regular file"],
+  ] as const;
+  const send = (file: string, to: string) =>
+    virtcreds([
+      ...["migration", "source", "--guest-ram", "1M", "--migrate", `file:${to}`],
+      ...["--report", file],
+    ]);
+  for (const [file, text] of refused) {
+    for (
+      const one of [await matrix(dir.path, ...dirs, "--html", file), await send(file, at("never"))]
+    ) {
+      assertEquals([one.code, one.stdout], [1, ""], one.stderr);
+      assertStringIncludes(one.stderr, `error: cannot write ${file}: ${text}, and would be lost`);
+      assertStringIncludes(one.stderr, "hint: take another name");
+    }
+  }
+  assertEquals(Deno.readTextFileSync(keyFile), key);
+  assert(Deno.lstatSync(at("link.html")).isSymlink);
+  Deno.writeTextFileSync(at("page.html"), "");
+  for (let round = 0; round < 2; round++) {
+    const { code, stderr } = await matrix(dir.path, ...dirs, "--html", "page.html");
+    assertEquals([code, stderr], [0, ""]);
+    const sent = await send(at("report.html"), at(`stream${round}`));
+    assertEquals(sent.code, 0, sent.stderr);
+  }
+  assertStringIncludes(Deno.readTextFileSync(at("page.html")), "TLS matrix");
+  assertStringIncludes(Deno.readTextFileSync(at("report.html")), "Migration source: completed");
+});
+
 Deno.test("creds matrix says what is wrong with what it is given", async () => {
   using dir = temporaryDirectory();
   const pki = await makeFleet(dir.path);
