@@ -1,6 +1,7 @@
 /** Certificates revoked, and the CRL that says so brought to every host's directory. */
 
 import { type Clock, encodePem, readTextLimited, systemClock } from "../base/mod.ts";
+import { isIssuedBy } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
 import { type Change, changePki } from "./change.ts";
@@ -14,7 +15,7 @@ import { identify, type IssuerIdentity, openIssuer, readAuthority } from "./issu
 import type { LockOptions } from "./lock.ts";
 import { CA_CERTIFICATE_FILE, isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { CRL_LABEL, readRevoked, type ReasonName, REASONS } from "./revoked.ts";
-import { adoptAbove, type RootOptions } from "./root.ts";
+import { adoptAbove, refuseOtherRoot, type RootOptions } from "./root.ts";
 import { issuerId, type Store } from "./store.ts";
 import { checkDays } from "./validity.ts";
 
@@ -56,6 +57,29 @@ async function rootLists(options: CrlOptions, root: RootOptions): Promise<string
   return readTextLimited(file);
 }
 
+/** A list that is made anew has to be of a CA above this one: hosts get no other. */
+function refuseNotAbove(paths: PkiPaths, root: RootOptions): void {
+  const own = readAuthority(paths);
+  if (isIssuedBy(own.certificate, own.certificate)) {
+    throw new CaError("ROOT", {
+      file: paths.root,
+      cause: `${own.certificate.subject.text} signs itself, no root is above it`,
+      hint: `leave --root-dir out: deno task ca crl --dir ${paths.root}`,
+    });
+  }
+  const above = pkiPaths(root.dir);
+  refuseWithoutAuthority(above);
+  const given = readAuthority(above).certificate;
+  // Where there are more CAs than two, that of any of them.
+  let child = own.certificate;
+  for (let left = own.certificates.length; left > 0 && !isIssuedBy(child, given); left--) {
+    const parent = own.certificates.find((one) => isIssuedBy(child, one));
+    if (parent === undefined || parent === child || isIssuedBy(parent, parent)) break;
+    child = parent;
+  }
+  refuseOtherRoot(given, root.dir, child);
+}
+
 /** What was revoked. */
 export interface RevokeResult {
   readonly revoked: readonly IssuedRecord[];
@@ -68,11 +92,13 @@ export interface RevokeResult {
  * Makes a new CRL, its number higher than that of any before, and writes it to the authority's
  * directory and to every host's, each by an atomic rename.
  *
- * @throws {CaError} What is wrong with the authority, as `issueHosts`; `DAYS`.
+ * @throws {CaError} What is wrong with the authority, as `issueHosts`; `DAYS`;
+ * `ROOT` for a root that is none of the CAs above this one.
  */
 export async function publishCrl(options: CrlOptions): Promise<PublishedCrl> {
   const paths = pkiPaths(options.dir);
   refuseWithoutAuthority(paths);
+  if (options.root !== undefined) refuseNotAbove(paths, options.root);
   const above = options.root === undefined ? "" : await rootLists(options, options.root);
   return await changePki(paths, options, async (change) => {
     const signers = await openSigners(paths, options, change);

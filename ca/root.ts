@@ -1,7 +1,7 @@
 /** A root CA that is kept elsewhere: fetched to sign the certificate of an issuing CA. */
 
 import { type Clock, decodePem, systemClock } from "../base/mod.ts";
-import { type Certificate, parseCrl } from "../creds/mod.ts";
+import { type Certificate, isIssuedBy, parseCrl } from "../creds/mod.ts";
 import type { Engine } from "../engine/mod.ts";
 import { serialText } from "./certificate.ts";
 import { type Change, changePki } from "./change.ts";
@@ -32,15 +32,63 @@ export interface RootContext extends LockOptions {
   readonly root?: RootOptions | undefined;
 }
 
+/** What of an issuing CA's certificate tells who signed it. */
+type Issuing = Pick<Certificate, "issuer" | "authorityKeyId">;
+
+/**
+ * Refuses a CA that has not signed an issuing one, by its name and, where that is the same, its key.
+ *
+ * @param dir The directory of the CA that was given as the root.
+ * @throws {CaError} `ROOT`.
+ */
+export function refuseOtherRoot(given: Certificate, dir: string, issuing: Issuing): void {
+  const isNamed = given.subject.raw.toHex() === issuing.issuer.raw.toHex();
+  const [own, wanted] = [given.subjectKeyId?.id.toHex(), issuing.authorityKeyId?.id?.toHex()];
+  const isOther = own !== undefined && wanted !== undefined && own !== wanted;
+  if (isNamed && !isOther) return;
+  throw new CaError("ROOT", {
+    file: dir,
+    cause: isNamed
+      ? `its ${given.subject.text} has another key than the one that has to sign`
+      : `it has ${given.subject.text}, and ${issuing.issuer.text} has to sign`,
+    hint: "give the directory of the root that signed the issuing CA",
+  });
+}
+
+/**
+ * Refuses to have a CA sign another one below it where a path length on the way up rules that out
+ * (RFC 5280 4.2.1.9): nobody would take what that one issues.
+ */
+function refusePathLength({ certificate, certificates }: Issuer, dir: string): void {
+  let at: Certificate | undefined = certificate;
+  // Of the CAs between a certificate and a host's, the new one is the first.
+  for (let below = 1; at !== undefined && below <= certificates.length; below++) {
+    const { pathLength } = at.basicConstraints ?? {};
+    if (pathLength !== undefined && pathLength < below) {
+      throw new CaError("ROOT", {
+        file: dir,
+        cause: `${at.subject.text} has path length ${pathLength}, which allows no CA below ` +
+          (at === certificate ? "it" : certificate.subject.text),
+        hint: [
+          "give the directory of a root that may sign CAs: --root-dir ROOT",
+          "or make a CA that signs itself: leave --root-dir out",
+        ],
+      });
+    }
+    const child: Certificate = at;
+    at = isIssuedBy(child, child) ? undefined : certificates.find((one) => isIssuedBy(child, one));
+  }
+}
+
 /**
  * Opens the root of an issuing CA, and notes in the root's own log what it signs.
  *
- * @throws {CaError} `ROOT` If it was not given, or is not the one that signed the issuing CA; what
- * is wrong with the root, as `issueHosts`.
+ * @throws {CaError} `ROOT` If it was not given, is not the one that signed the issuing CA, or may
+ * not sign a CA; what is wrong with the root, as `issueHosts`.
  */
 export async function withRoot<T>(
   context: RootContext,
-  issuing: Pick<Certificate, "issuer"> | undefined,
+  issuing: Issuing | undefined,
   work: (root: Issuer, record: (serial: Uint8Array, certificate: Uint8Array) => void) => Promise<T>,
 ): Promise<T> {
   const { engine, root, clock = systemClock } = context;
@@ -58,13 +106,8 @@ export async function withRoot<T>(
     const issuer = change.signedBy(
       await openIssuer(paths, { change, engine, now: clock(), passphrase }),
     );
-    if (issuing !== undefined && issuing.issuer.raw.toHex() !== issuer.subject.toHex()) {
-      throw new CaError("ROOT", {
-        file: root.dir,
-        cause: `it has ${issuer.certificate.subject.text}, and ${issuing.issuer.text} has to sign`,
-        hint: "give the directory of the root that signed the issuing CA",
-      });
-    }
+    if (issuing !== undefined) refuseOtherRoot(issuer.certificate, root.dir, issuing);
+    refusePathLength(issuer, root.dir);
     return await work(issuer, (serial, certificate) =>
       change.record({
         act: "issue",
