@@ -1,5 +1,6 @@
 /** A new authority. */
 
+import { dirname, resolve } from "@std/path";
 import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
 import { type Certificate, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
@@ -88,7 +89,8 @@ export interface InitResult {
  *
  * @throws {CaError} `CA_EXISTS` If the directory has a CA or a part of one; `COMMON_NAME`,
  * `SUBJECT`, `DNS_NAME`, `IP_ADDRESS`, `DAYS`
- * for input that cannot be used;
+ * for input that cannot be used; `ROOT` for a root that may not sign a CA, or that could be made
+ * nowhere;
  * `KEY_URI`, `CA_KEY` for a token's key that cannot be used.
  * @throws {BaseError} `FILE_NOT_WRITABLE` If the directory cannot be written to.
  */
@@ -203,6 +205,7 @@ async function signedByRoot(
   const { engine, keyType } = options;
   const isNew = !isThere(pkiPaths(root.dir).caCertificate);
   if (isNew) {
+    refuseNowhere(options.dir, root.dir);
     await initAuthority({
       dir: root.dir,
       engine,
@@ -230,6 +233,20 @@ async function signedByRoot(
         root: { dir: root.dir, name, isNew },
       },
     };
+  });
+}
+
+/** A root belongs onto a medium, and is not to be made beside it because that is not there. */
+function refuseNowhere(dir: string, root: string): void {
+  const parent = dirname(resolve(root));
+  if (isThere(parent)) return;
+  throw new CaError("ROOT", {
+    file: dir,
+    cause: `there is no CA in ${root}, and no directory ${parent} to make one in`,
+    hint: [
+      "mount the medium that the root is on, or mend the path",
+      `for a new root there: mkdir -p ${parent}`,
+    ],
   });
 }
 

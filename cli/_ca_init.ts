@@ -80,7 +80,7 @@ AES-256-CBC, PBKDF2-SHA-256 with 600,000 rounds), as openssl and certtool read i
 What --permit-dns and --permit-ip allow stands in the certificate as critical name constraints; a
 kind of name that neither speaks of stays free.
 With --root-dir this is an issuing CA: the root in that directory signs its certificate. Where there
-is no root it is made, for twice as long; take the directory away then, and bring it for renew
+is no root it is made, for twice as long, if the directory around it is there; take the directory away then, and bring it for renew
 --ca, rotate start and crl alone. What hosts get suits every line of QEMU: both CAs in ca-cert.pem,
 the issuing CA's certificate behind their own.`,
   run,
@@ -119,6 +119,7 @@ async function run(input: Input): Promise<number> {
     console.log(
       line(`  root         ${name}, ${isNew ? "made in" : "of"} ${dir}: keep it offline`),
     );
+    if (isNew) say(`note: made a new root, as there was none in ${dir}`);
   }
   say(`hint: now issue for a host: deno task ca issue HOST${dirFlag(dir)}`);
   return 0;

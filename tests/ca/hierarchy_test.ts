@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { decodePem } from "../../base/mod.ts";
 import {
   CaError,
@@ -30,6 +30,10 @@ async function makeHierarchy(path: string, passphrase?: string) {
   const made = await initAuthority({ dir, engine, root });
   for (const host of HOSTS) await issueHost({ dir, engine, host });
   return { dir, root, made };
+}
+
+function names(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map((one) => one.name).sort();
 }
 
 function subjects(file: string): string[] {
@@ -97,6 +101,46 @@ Deno.test("an issuing CA is renewed by its root alone, and all that it issued go
   for (const host of HOSTS) assertWholeSet(`${dir}/hosts/${host}`);
   assertEquals((await verifyLog({ dir, engine })).faults, []);
   assertEquals((await verifyLog({ dir: root.dir, engine })).faults, []);
+});
+
+Deno.test("initAuthority() refuses a root that may not sign a CA", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makeHierarchy(temp.path);
+  const below = `${temp.path}/below`;
+  const error = await assertRejects(
+    () => initAuthority({ dir: below, engine, root: { dir } }),
+    CaError,
+    "CN=virtcreds CA has path length 0, which allows no CA below it",
+  );
+  assertEquals(error.code, "ROOT");
+  assertEquals(names(temp.path), ["pki", "root"]);
+  assertEquals((await verifyLog({ dir, engine })).faults, []);
+});
+
+Deno.test("initAuthority() makes no root where there is nothing around it, and refuses a typo", async () => {
+  using temp = temporaryDirectory();
+  const [dir, root] = [`${temp.path}/pki`, `${temp.path}/media/root`];
+  const init = () => initAuthority({ dir, engine, root: { dir: root } });
+  const error = await assertRejects(init, CaError, `no directory ${temp.path}/media to make one`);
+  assertMatch(String(error.hints), /mount the medium/);
+  assertEquals(names(temp.path), []);
+  Deno.mkdirSync(`${temp.path}/media`);
+  assertEquals((await init()).root?.isNew, true);
+});
+
+Deno.test("publishCrl() takes no other root's list, and none where no root is", async () => {
+  using temp = temporaryDirectory();
+  const { dir, root } = await makeHierarchy(temp.path);
+  Deno.mkdirSync(`${temp.path}/other`);
+  const other = await makeHierarchy(`${temp.path}/other`);
+  const read = () => Deno.readTextFileSync(`${other.root.dir}/ca-crl.pem`);
+  const before = read();
+  const publish = (at: string, of: string) => publishCrl({ dir: at, engine, root: { dir: of } });
+  await assertRejects(() => publish(dir, other.root.dir), CaError, "has another key than the one");
+  await assertRejects(() => publish(dir, other.dir), CaError, "has to sign");
+  await assertRejects(() => publish(root.dir, other.root.dir), CaError, "signs itself, no root");
+  assertEquals(read(), before);
+  await publish(dir, root.dir);
 });
 
 Deno.test("an issuing CA rolls over to another one of its root, whatever files hosts have", async () => {
