@@ -53,9 +53,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "\n": "&#10;",
 };
 
-/** Characters that XML 1.0 has no way to write become a question mark. */
+/** Characters that XML 1.0 has no way to write (XML 1.0 2.2); the line feed is an entity by then. */
+const UNWRITABLE = /[^\P{Cc}\t]|[\ufffe\uffff]/gu;
+
+/** Characters that cannot be written become a question mark. */
 function escape(text: string): string {
   return text.toWellFormed().replace(/[&<>"\n]/g, (character) => ENTITIES[character]!)
-    // deno-lint-ignore no-control-regex
-    .replace(/[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/g, "?");
+    .replace(UNWRITABLE, "?");
 }
