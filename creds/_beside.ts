@@ -6,7 +6,7 @@ import { layoutEntries } from "./_beside_layout.ts";
 import { priority } from "./_beside_priority.ts";
 import { type Inspection, MAX_AUTHORITIES } from "./_inspect.ts";
 import type { Beside, BesideOptions, Look } from "./_look.ts";
-import { quote, reissue, reissueFor } from "./_mend.ts";
+import { mendContext, quote, reissue, reissueFor } from "./_mend.ts";
 import { isUnseenMismatch } from "./_steps.ts";
 import type { Certificate } from "./certificate.ts";
 import type { KeyUsage } from "./extensions.ts";
@@ -25,9 +25,9 @@ export function* besides(
   chain: ChainContext,
   options: BesideOptions,
 ): Iterable<Finding> {
-  const { dir, endpoint, identity } = inspection;
-  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
-  const beside: Beside = { inspection, profile, chain, options, mending: { dir, endpoint, leaf } };
+  const { leaf: read } = inspection.identity;
+  const leaf = read?.ok ? read.value : undefined;
+  const beside: Beside = { inspection, profile, chain, options, mending: mendContext(inspection) };
   for (const look of LOOKS) yield* look(beside, leaf);
 }
 

@@ -3,7 +3,7 @@
 import { sameBytes } from "../base/mod.ts";
 import type { CredentialFile } from "./_files.ts";
 import type { Beside } from "./_look.ts";
-import { type MendContext, publishCrl, quote, reissue, renew } from "./_mend.ts";
+import { type MendContext, publishCrl, quote, reissue, renew, renewAuthority } from "./_mend.ts";
 import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
@@ -16,7 +16,7 @@ export function* expiry(beside: Beside, leaf?: Certificate): Iterable<Finding> {
     yield* soon(beside, "CERT_EXPIRES_SOON", identity.cert, leaf.notAfter, "it", renew(mending));
   }
   for (const authority of anchors?.ok ? anchors.value : []) {
-    const mend = "deno task ca init --dir pki-new; have hosts trust both before the old one ends";
+    const mend = renewAuthority(mending);
     yield* soon(beside, "CA_EXPIRES_SOON", caCert, authority.notAfter, nameOf(authority), mend);
   }
   if (caCrl === undefined || !beside.options.verifyPeer) return;

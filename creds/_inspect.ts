@@ -40,6 +40,8 @@ export interface Inspection {
   readonly crls: Read<RevocationList[]> | undefined;
   /** The lists that lie in the directory: a client reads none, but its peers do. */
   readonly revocations: readonly RevocationList[];
+  /** The other role's certificate, where this one's cannot be read. */
+  readonly otherLeaf?: Certificate;
   /** Whether the files are known to be of a layout, which says who may have what. */
   readonly isPlaced?: true;
   /** QEMU's words of why there is no passphrase although one was asked for. */
@@ -83,18 +85,21 @@ export async function inspect(
     if (!exists(identity.cert) && !exists(identity.key)) break;
     numbered.push(identity);
   }
+  const identity = await readIdentity(find, endpoint, options);
+  const otherLeaf = identity.leaf?.ok ? undefined : readLeaf(find, isServer ? "client" : "server");
   return {
     dir,
     endpoint,
     caCert,
     caCrl,
     dhParams: isServer ? find(FILE.dhParams) : undefined,
-    identity: await readIdentity(find, endpoint, options),
+    identity,
     numbered,
     anchors,
     authorities: ca === undefined ? undefined : firstAuthorities(ca, anchors),
     crls: isServer ? lists : undefined,
     revocations: lists?.ok ? lists.value : [],
+    ...(otherLeaf === undefined ? {} : { otherLeaf }),
     ...(options.passwordFault === undefined ? {} : { passwordFault: options.passwordFault }),
   };
 }
@@ -126,8 +131,19 @@ async function readIdentity(
       ? undefined
       : publicKey !== undefined
       ? { kind: "good", publicKey }
-      : await readPrivateKey(keyText, password, engine),
+      : await readPrivateKey(
+        keyText,
+        password,
+        engine,
+        chain?.ok ? chain.value[0]?.spki : undefined,
+      ),
   };
+}
+
+function readLeaf(find: FileFinder, endpoint: Endpoint): Certificate | undefined {
+  const text = textOf(find(identityFile(endpoint, "cert")));
+  const leaf = text === undefined ? undefined : readCertificate(cString(text));
+  return leaf?.ok ? leaf.value : undefined;
 }
 
 function textOf({ state }: CredentialFile): string | undefined {

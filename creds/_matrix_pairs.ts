@@ -163,5 +163,6 @@ function refusedLoad(by: MatrixRefusal["by"], { finding, qemu }: RefusedLoad): M
 }
 
 function reissueOf({ host, ...sides }: MatrixNode, endpoint: Endpoint): string {
-  return reissue({ dir: host.dir, endpoint, leaf: sides[endpoint].chain[0] });
+  const { dir } = host;
+  return reissue({ dir, endpoint, leaf: sides[endpoint].chain[0], caFile: `${dir}/ca-cert.pem` });
 }

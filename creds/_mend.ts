@@ -2,11 +2,13 @@
 
 import { shellWord as quote } from "../base/mod.ts";
 import type { Endpoint } from "../engine/mod.ts";
+import type { Inspection } from "./_inspect.ts";
+import { isHostName } from "./_validate_names.ts";
 import type { Certificate } from "./certificate.ts";
 import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
 import { certificateNames } from "./hostname.ts";
-import { parseIpAddress } from "./ip.ts";
+import { formatIpAddress, parseIpAddress } from "./ip.ts";
 
 export { quote };
 
@@ -16,6 +18,16 @@ export interface MendContext {
   readonly endpoint: Endpoint;
   /** The certificate that the directory has now. */
   readonly leaf: Certificate | undefined;
+  /** Where the authority's certificate has to be. */
+  readonly caFile: string;
+}
+
+/** What commands for an endpoint are made for; its other role may say whose the files are. */
+export function mendContext(
+  { dir, endpoint, identity, otherLeaf, caCert }: Inspection,
+): MendContext {
+  const leaf = identity.leaf?.ok ? identity.leaf.value : otherLeaf;
+  return { dir, endpoint, leaf, caFile: caCert.path };
 }
 
 /** Issues the directory's certificates anew, for all the names that they have. */
@@ -50,10 +62,15 @@ export function reissueFor(context: MendContext, flag: "dns" | "ip", name: strin
 /** Puts the authority's certificate in its place. */
 export function copyAuthority(context: MendContext): string {
   const { pki } = placeOf(context);
-  return `cp ${quote(`${pki ?? "pki"}/ca-cert.pem`)} ${quote(`${context.dir}/ca-cert.pem`)}`;
+  return `cp ${quote(`${pki ?? "pki"}/ca-cert.pem`)} ${quote(context.caFile)}`;
 }
 
-/** A new authority; there is no other way to change the certificate of one. */
+/** A new certificate for the authority's key, and new ones for all of its hosts. */
+export function renewAuthority(context: MendContext): string {
+  return `deno task ca renew --all --ca${pkiFlag(context)}`;
+}
+
+/** A new authority, where its certificate must not only end later. */
 export function newAuthority(context: MendContext): string {
   const { host } = placeOf(context);
   return `deno task ca init --dir pki-new && deno task ca issue ${quote(host)} --dir pki-new`;
@@ -62,8 +79,13 @@ export function newAuthority(context: MendContext): string {
 /** The host by the layout of `ca issue` (`PKI/hosts/HOST`), else by its certificate. */
 function placeOf({ dir, leaf }: MendContext): { readonly host: string; readonly pki?: string } {
   const layout = /^(?:(.*)\/)?hosts\/([^/]+)\/?$/.exec(dir);
-  if (layout !== null) return { host: layout[2]!, pki: layout[1] ?? "." };
-  const name = leaf?.subjectAltName?.dns[0] ??
-    (leaf && attributeValues(leaf.subject, OID.commonName)[0]);
-  return { host: name ?? (/([^/]+)\/*$/.exec(dir)?.[1] ?? "HOST") };
+  const names = layout === null ? [] : [layout[2]!];
+  if (leaf !== undefined) {
+    const { dns = [], ip = [] } = leaf.subjectAltName ?? {};
+    const common = attributeValues(leaf.subject, OID.commonName);
+    names.push(...dns, ...common, ...ip.map(formatIpAddress));
+  }
+  // A directory may be called anything, and a common name may be a sentence.
+  const host = names.find((name) => isHostName(name) || parseIpAddress(name) !== undefined);
+  return { host: host ?? "HOST", ...(layout === null ? {} : { pki: layout[1] ?? "." }) };
 }

@@ -15,7 +15,7 @@ export const CERTIFICATE_PAGES: readonly Page[] = [
     [/The CA certificate .* has expired/],
     "an authority in ca-cert.pem is past its end; QEMU before 10.2 refuses even one that this host does not need",
     LOOK,
-    "deno task ca init --dir pki-new, issue anew from it, and replace both sides",
+    "deno task ca renew --all --ca, and copy every pki/hosts/HOST to its host",
   ),
   page(
     "CERT_EXPIRED",

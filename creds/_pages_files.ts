@@ -216,7 +216,7 @@ export const FILE_PAGES: readonly Page[] = [
     [],
     "an authority ends within the time of --expires-in; all of its certificates end with it",
     LOOK,
-    "deno task ca init --dir pki-new; have hosts trust both before the old one ends",
+    "deno task ca renew --all --ca, and copy every pki/hosts/HOST to its host",
   ),
   page(
     "CRL_EXPIRES_SOON",

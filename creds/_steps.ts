@@ -75,7 +75,7 @@ export function inaccessible(file: CredentialFile, reason: string, mending: Mend
     `Unable to access credentials ${file.path}: ${reason}`,
     isMissing ? "there is no such file" : `${reason.toLowerCase()}, for the account that looks`,
     isMissing
-      ? file.path.endsWith("/ca-cert.pem") ? copyAuthority(mending) : reissue(mending)
+      ? file.path === mending.caFile ? copyAuthority(mending) : reissue(mending)
       : `ls -ld ${quote(mending.dir)} ${quote(file.path)}`,
   );
 }
@@ -157,7 +157,9 @@ function chainCause({ inspection, profile }: Walk, status: ChainStatus, code: st
 /** Whether QEMU sees at load that a key is another certificate's. */
 export function isSeenMismatch(identity: Identity): boolean {
   const keys = keysOf(identity);
-  return keys !== undefined && !samePublicKey(...keys) && !areBothEdwards(...keys);
+  if (keys === undefined || areBothEdwards(...keys)) return false;
+  const isProven = identity.keyState?.kind === "good" ? identity.keyState.isProven : undefined;
+  return !(isProven ?? samePublicKey(...keys));
 }
 
 /** Whether a key is another certificate's, and QEMU finds out in the first handshake only. */

@@ -58,13 +58,12 @@ function* locate(walk: Walk): Iterable<Finding> {
 
 function missing({ mending }: Walk, file: CredentialFile, text: string): Finding {
   const reason = file.state.kind === "inaccessible" ? file.state.reason : MISSING;
-  const isAuthority = file.path.endsWith("/ca-cert.pem") || file.path.endsWith("/cacert.pem");
   return refusal(
     reason === MISSING ? "FILE_MISSING" : "FILE_NOT_ACCESSIBLE",
     file.path,
     `${text}: ${reason}`,
     reason === MISSING ? "there is no such file" : `${reason.toLowerCase()}, for the account`,
-    isAuthority ? copyAuthority(mending) : reissue(mending),
+    file.path === mending.caFile ? copyAuthority(mending) : reissue(mending),
   );
 }
 

@@ -3,7 +3,7 @@
 import { sameBytes } from "../base/mod.ts";
 import type { Engine } from "../engine/mod.ts";
 import type { Identity, Inspection } from "./_inspect.ts";
-import { type MendContext, reissue } from "./_mend.ts";
+import { type MendContext, mendContext, reissue } from "./_mend.ts";
 import { mendOf, STRICT_RULES, type StrictSubject } from "./_strict_certificate.ts";
 import { fileFindings, type KeyRegister, type StrictFinding } from "./_strict_files.ts";
 import type { Certificate } from "./certificate.ts";
@@ -38,8 +38,7 @@ export function strictFindings(
   outcomes: readonly Outcome[],
   context: StrictContext,
 ): Finding[] {
-  const { dir, endpoint } = inspection;
-  const mending: MendContext = { dir, endpoint, leaf: leafOf(inspection.identity) };
+  const mending = mendContext(inspection);
   const accepting = outcomes.filter(({ ok }) => ok).map(({ qemu }) => qemu);
   const whoever = accepting.length === outcomes.length && outcomes.length > 1
     ? accepting.some((name) => name.startsWith("libvirt ")) ? listVersions(accepting) : "QEMU"

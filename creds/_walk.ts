@@ -4,6 +4,7 @@
  */
 
 import type { Inspection } from "./_inspect.ts";
+import { mendContext } from "./_mend.ts";
 import type { Walk } from "./_steps.ts";
 import { libvirtSteps } from "./_steps_libvirt.ts";
 import { newSteps } from "./_steps_new.ts";
@@ -22,9 +23,7 @@ export function walkDirectory(
   sanityCheck: boolean,
 ): readonly Finding[] {
   const found: Finding[] = [];
-  const { dir, endpoint, identity } = inspection;
-  const leaf = identity.leaf?.ok ? identity.leaf.value : undefined;
-  const walk: Walk = { inspection, profile, chain, mending: { dir, endpoint, leaf }, found };
+  const walk: Walk = { inspection, profile, chain, mending: mendContext(inspection), found };
   for (const step of STEPS[profile.logic]) {
     if (step.isSanityCheck && !sanityCheck) continue;
     for (const finding of step.run(walk)) {

@@ -5,7 +5,14 @@
  */
 
 import type { Endpoint } from "../engine/mod.ts";
-import { copyAuthority, type MendContext, newAuthority, reissue, renew } from "./_mend.ts";
+import {
+  copyAuthority,
+  type MendContext,
+  newAuthority,
+  reissue,
+  renew,
+  renewAuthority,
+} from "./_mend.ts";
 import { day, days, nameOf } from "./_words.ts";
 import type { Certificate } from "./certificate.ts";
 import { type KeyUsage, OID } from "./extensions.ts";
@@ -43,7 +50,7 @@ export const RULES: readonly Rule[] = [
     fails: hasExpired,
     message: ({ file }) => `The CA certificate ${file} has expired`,
     cause: (subject) => `${nameOf(subject.certificate)} ${expiry(subject)}`,
-    mend: ({ mending }) => newAuthority(mending),
+    mend: ({ mending }) => renewAuthority(mending),
   },
   {
     code: "CERT_EXPIRED",
