@@ -9,6 +9,7 @@ import { runSource } from "../../migration/source_service.ts";
 import { runTarget, type TargetEvent, type TargetOptions } from "../../migration/target_service.ts";
 import { readToEnd } from "../support/channels.ts";
 import { makePki } from "../support/pki.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { collected, guestStream, hex, joined, records, stillGuest } from "./streams.ts";
 
@@ -114,6 +115,32 @@ Deno.test("runTarget() names each bad peer, keeps nothing of it and serves the n
   await send(target.address);
   await target.end;
   assertEquals(files(temp.path), ["guest"]);
+});
+
+Deno.test("runTarget() tells where a stream was cut, keeps nothing of it and serves the next", async () => {
+  using temp = temporaryDirectory();
+  const parts = records();
+  const whole = joined(parts);
+  const cuts = new Set<number>();
+  let border = 0;
+  for (const part of parts) cuts.add(border += part.length);
+  const random = soakCount(500);
+  for (let i = 0; i < random; i++) cuts.add(1 + Math.floor(Math.random() * (whole.length - 1)));
+  cuts.delete(whole.length);
+  await using target = await start({ file: `${temp.path}/guest`, serve: true });
+  let failed = 0;
+  for (const cut of cuts) {
+    await using channel = await connect(target.address);
+    await channel.write(whole.subarray(0, cut));
+    await channel.closeWrite();
+    const { error } = await target.event("failed", ++failed);
+    assert(error instanceof MigrationError, String(error));
+    assertEquals([error.code, error.facts.offset], ["STREAM_TRUNCATED", cut]);
+    assertEquals(files(temp.path), []);
+  }
+  await send(target.address);
+  assertEquals(files(temp.path), ["guest"]);
+  soakRow("streams cut on their way to a target", cuts.size, "each told where, nothing kept");
 });
 
 Deno.test("runTarget() refuses a second source and finishes with the first", async () => {
