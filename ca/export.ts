@@ -60,6 +60,8 @@ export interface ExportEntry {
 
 /** What is to be where on the host. */
 export interface ExportPlan {
+  /** The authority's directory. */
+  readonly dir: string;
   readonly host: string;
   readonly layout: Layout;
   /** The directory on the host; `~` is the home of the user. */
@@ -126,6 +128,7 @@ export function planExport(options: ExportOptions): ExportPlan {
   const certificates = held.certificates.map((one) => one.certificate);
   const notAfter = new Date(Math.min(...certificates.map((one) => one.notAfter.getTime())));
   return {
+    dir: pkiPaths(options.dir).root,
     host: held.host,
     layout,
     place: placeOf(options.place ?? layout.place),

@@ -5,7 +5,7 @@ import { CREDENTIAL_FILES } from "../creds/mod.ts";
 import { type AccountOption, localId } from "./account.ts";
 import { CaError } from "./error.ts";
 import type { ExportEntry, ExportPlan } from "./export.ts";
-import { isOwnDirectory, isThere, removeAll, rename } from "./pki.ts";
+import { isOwnDirectory, isThere, leadsInto, removeAll, rename } from "./pki.ts";
 import type { TarAccount } from "./tar.ts";
 
 /** What was written. */
@@ -32,7 +32,8 @@ export interface ExportWritten {
  * As root the layout's owners are set; otherwise only those that the user asked for.
  *
  * @param asked What the user named, which therefore has to be set.
- * @throws {CaError} `NOT_A_DIRECTORY`, `ACCOUNT`.
+ * @throws {CaError} `EXPORT_OPTION` for a place in the authority's own directory,
+ * `NOT_A_DIRECTORY`, `ACCOUNT`.
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
  */
 export function writeExport(
@@ -42,6 +43,7 @@ export function writeExport(
 ): ExportWritten {
   const root = out.length > 1 ? out.replace(/\/+$/, "") || "/" : out;
   const at = (path: string) => path === "" ? root : root === "/" ? `/${path}` : `${root}/${path}`;
+  refuseInside(plan, at);
   const owners = ownersOf(plan.entries, asked);
   const modes: { path: string; has: number; wants: number }[] = [];
   const files = plan.entries.filter(isFile);
@@ -68,6 +70,18 @@ export function writeExport(
   }
   const written = files.map(({ path }) => at(path));
   return { files: written, unowned: owners.unowned, modes, stale: staleIn(plan, at, written) };
+}
+
+/** There are the CA's own certificate and the set that the host is renewed from. */
+function refuseInside({ dir, entries }: ExportPlan, at: (path: string) => string): void {
+  for (const entry of entries) {
+    if (isFile(entry) || !leadsInto(dir, at(entry.path))) continue;
+    throw new CaError("EXPORT_OPTION", {
+      option: "--out",
+      cause: `${at(entry.path)} lies in the CA's own directory, ${dir}`,
+      hint: "name a directory outside of it, such as --out exported",
+    });
+  }
 }
 
 type FileEntry = ExportEntry & Required<Pick<ExportEntry, "data">>;

@@ -1,5 +1,6 @@
 /** Where things lie in the directory of an authority. */
 
+import { dirname, join, relative, resolve } from "@std/path";
 import { fileError } from "../base/mod.ts";
 import { CaError } from "./error.ts";
 
@@ -109,6 +110,31 @@ export function isOwnDirectory(path: string): boolean {
 export function refuseLink(path: string): void {
   if (look(path)?.isSymlink) {
     throw new CaError("SYMBOLIC_LINK", { file: path, hint: `remove it with rm ${path}` });
+  }
+}
+
+/**
+ * Whether a path, of which not all needs to be there yet, is or leads into a directory that is.
+ *
+ * @throws {BaseError} `FILE_NOT_READABLE` If that cannot be found out.
+ */
+export function leadsInto(root: string, path: string): boolean {
+  const real = realPath(root);
+  if (real === undefined) return false;
+  let there = resolve(path);
+  let found = realPath(path) ?? realPath(there);
+  while (found === undefined) found = realPath(there = dirname(there));
+  const place = join(found, relative(there, resolve(path)));
+  return `${place}/`.startsWith(`${real}/`);
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
+    throw fileError(error, path, "read");
   }
 }
 

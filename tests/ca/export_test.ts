@@ -187,6 +187,37 @@ Deno.test("writeExport() follows a link to its directory, but none inside it", a
   assertEquals([...Deno.readDirSync(elsewhere!)], []);
 });
 
+Deno.test("writeExport() writes nothing into the authority's own directory", async () => {
+  using temp = temporaryDirectory();
+  const dir = await makeHosts(temp.path);
+  const host = `${dir}/hosts/vm1`;
+  const snapshot = () =>
+    [dir, host].map((path) => {
+      const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+      return names.map((name) => [name, modeOf(`${path}/${name}`)]);
+    });
+  const before = snapshot();
+  Deno.symlinkSync(dir, `${temp.path}/link`);
+  Deno.mkdirSync(`${temp.path}/up`);
+  Deno.symlinkSync(`${dir}/hosts`, `${temp.path}/up/libvirt`);
+  const places = [
+    [dir, "qemu"],
+    [`${dir}/`, "qemu"],
+    [host, "qemu"],
+    [`${dir}/new/er`, "qemu"],
+    [`${temp.path}/link`, "qemu"],
+    [`${temp.path}/link/hosts/vm1`, "vnc"],
+    [`${temp.path}/new/../pki/hosts`, "qemu"],
+    [`${temp.path}/up`, "libvirt"],
+  ] as const;
+  for (const [out, layout] of places) {
+    const plan = planExport({ dir, host: "vm1", layout });
+    const { code } = assertThrows(() => writeExport(plan, out), CaError, "the CA's own directory");
+    assertEquals([code, snapshot()], ["EXPORT_OPTION", before], out);
+  }
+  writeExport(planExport({ dir, host: "vm1", layout: "qemu" }), `${dir}-exported`);
+});
+
 Deno.test("writeExport() leaves all as it was where one file cannot be made", async () => {
   using temp = temporaryDirectory();
   const dir = await makeHosts(temp.path);
