@@ -11,6 +11,8 @@ export interface Page {
   readonly confirm: string;
   /** What mends it, a command where there is one. */
   readonly mend: string;
+  /** Instead, where the text names one of libvirt's files. */
+  readonly libvirt?: { readonly cause: string; readonly mend: string };
 }
 
 /** Makes a page. */

@@ -22,17 +22,24 @@ export const FILE_PAGES: readonly Page[] = [
     "deno task creds check --layout libvirt",
     "deno task ca export HOST --layout libvirt",
   ),
-  page(
-    "FILE_MISSING",
-    [
-      /Unable to access credentials .*: No such file or directory/,
-      /Cannot read (CA certificate|certificate|private key) '.*': No such file/,
-      /(Certificate|CA certificate) '.*' does not exist:/,
-    ],
-    "a file that must be there is not: the directory is another one, or its files have libvirt's names (cacert.pem) and not QEMU's (ca-cert.pem)",
-    LIST,
-    REISSUE,
-  ),
+  {
+    ...page(
+      "FILE_MISSING",
+      [
+        /Unable to access credentials .*: No such file or directory/,
+        /Cannot read (CA certificate|certificate|private key) '.*': No such file/,
+        /(Certificate|CA certificate) '.*' does not exist:/,
+      ],
+      "a file that must be there is not: the directory is another one, or its files have libvirt's names (cacert.pem) and not QEMU's (ca-cert.pem)",
+      LIST,
+      REISSUE,
+    ),
+    libvirt: {
+      cause:
+        "a file is not where libvirt looks for it under this name: the set was not laid out for libvirt, or libvirtd.conf or pkipath= names another place",
+      mend: "deno task ca export HOST --layout libvirt",
+    },
+  },
   page(
     "FILE_NOT_ACCESSIBLE",
     [/Unable to access credentials .*: Permission denied/],
@@ -46,11 +53,12 @@ export const FILE_PAGES: readonly Page[] = [
       /Error while reading file/,
       /Failed to open file .*: Permission denied/,
       /Error reading file .*: Is a directory/,
+      /Cannot load CA cert list .*: (Is a directory|Permission denied)/,
       /Could not use private key file/,
     ],
     "a file is there and cannot be read: its mode, its owner, or it is a directory; for a pair QEMU does not say which of the two",
     LIST,
-    "chgrp qemu DIR/*.pem && chmod g+r DIR/*.pem",
+    "chgrp qemu DIR/*.pem && chmod g+r DIR/*.pem; a directory in the place of a file has to go, and deno task ca issue HOST makes the file",
   ),
   page(
     "FILE_TOO_LARGE",
@@ -65,6 +73,7 @@ export const FILE_PAGES: readonly Page[] = [
       /Unable to import server certificate/,
       /Unable to import client certificate/,
       /Unable to import certificate .*(server|client)-cert/,
+      /Cannot load CA cert list .*(server|client)-cert/,
     ],
     "the file holds no certificate in PEM: it is empty, cut, DER, or another file",
     "openssl x509 -noout -subject -in FILE",

@@ -180,8 +180,16 @@ export const SESSION_PAGES: readonly Page[] = [
     "set tls-creds on both sides, or on none",
   ),
   page(
+    "PEER_ALERT",
+    [/A TLS fatal alert has been received/],
+    "the other side ended the handshake and sent an alert: the two share no version, cipher or kind of credentials, or, where it is no QEMU, it takes no certificate of this side",
+    "gnutls-cli -p PORT --x509cafile DIR/ca-cert.pem --x509certfile DIR/client-cert.pem --x509keyfile DIR/client-key.pem NAME # it names the alert",
+    "credentials of one kind and one priority on both sides, and deno task ca issue HOST where the certificate is refused",
+  ),
+  page(
     "PEER_CUT_OFF",
     [
+      /Error in the (pull|push) function/,
       /Software caused connection abort/,
       /connection was non-properly terminated/i,
       /Cannot (read from|write to) TLS channel/,
@@ -195,9 +203,9 @@ export const SESSION_PAGES: readonly Page[] = [
   page(
     "TLS_HANDSHAKE",
     [/TLS handshake failed/],
-    "the two sides did not come to a session; the words behind say why",
+    "the two sides did not come to a session, for a reason of GnuTLS that has no page here",
+    "read the log of the other side, which most often has a clearer one",
     BOTH,
-    "deno task creds check DIR on both sides",
   ),
   page(
     "NO_TLS_CREDS",

@@ -47,13 +47,37 @@ export function explain(text: string): Page | undefined {
 
 /** Puts the places that a text names into the commands. */
 function fillIn(page: Page, text: string): Page {
-  const place = /((?:\/|\.{0,2}\/|[\w.-]+\/)[^\s'":&]*)\/([\w.-]+\.pem)/.exec(text);
-  if (place === null) return page;
-  const [, dir, name] = place;
-  const host = /(?:^|\/)hosts\/([^/]+)$/.exec(dir!)?.[1];
+  const place = placeIn(text);
+  if (place === undefined) return page;
+  const { dir, name } = place;
+  const host = /(?:^|\/)hosts\/([^/]+)$/.exec(dir)?.[1];
   const fill = (command: string) =>
     command.replaceAll(/\bFILE\b/g, () => quote(`${dir}/${name}`))
-      .replaceAll(/\bDIR\b/g, () => quote(dir!))
+      .replaceAll(/\bDIR\b/g, () => quote(dir))
       .replaceAll(/\bHOST\b/g, () => host === undefined ? "HOST" : quote(host));
-  return { ...page, confirm: fill(page.confirm), mend: fill(page.mend) };
+  const { cause, mend } = page.libvirt !== undefined && LIBVIRT_NAME.test(name)
+    ? page.libvirt
+    : page;
+  return { ...page, cause, confirm: fill(page.confirm), mend: fill(mend) };
+}
+
+const LIBVIRT_NAME = /^(ca|server|client)(cert|key|crl)\.pem$/;
+
+/**
+ * Ways to tell a path, most certain first: quoted, absolute, behind the word for what it is, and
+ * one without blanks. A blank before a slash begins another path.
+ */
+const PLACES: readonly RegExp[] = [
+  /['“‘]((?:(?! \/)[^'“”‘’])*)\/([\w.-]+\.pem)['”’]/,
+  /(?:^|[\s=,(])(\.{0,2}\/(?:(?! \/)[^'":&])*?)\/([\w.-]+\.pem)/,
+  /(?:certificate|credentials|list|from|against) (?!list )((?:(?! \/)[^'":&])+?)\/([\w.-]+\.pem)/i,
+  /((?:\/|[\w.-]+\/)[^\s'":&]*)\/([\w.-]+\.pem)/,
+];
+
+function placeIn(text: string): { readonly dir: string; readonly name: string } | undefined {
+  for (const pattern of PLACES) {
+    const found = pattern.exec(text);
+    if (found !== null) return { dir: found[1]!, name: found[2]! };
+  }
+  return undefined;
 }

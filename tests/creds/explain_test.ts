@@ -26,6 +26,7 @@ Deno.test("explain() has a page for each code of a finding or error, and one pag
   assert(used.size > 60, `${used.size} codes were found`);
   assertEquals([...used].filter((code) => explain(code)?.code !== code), []);
   for (const { code, cause, confirm, mend } of PAGES) {
+    assert(confirm !== mend, `${code} confirms with what mends`);
     assert([cause, confirm, mend].every((text) => text.length > 5 && !text.endsWith(".")), code);
   }
 });
@@ -79,6 +80,43 @@ Deno.test("explain() puts the place that a message names into its commands, quot
   assertEquals(mend("pki/hosts/vm1")?.confirm, "deno task creds show pki/hosts/vm1");
   assertEquals(mend("/etc/$(reboot)")?.confirm, "deno task creds show '/etc/$(reboot)'");
   assertEquals(mend("/etc/pki/qemu")?.mend, "deno task ca issue HOST");
+});
+
+Deno.test("explain() knows libvirt's names of files, and mends them with an export", () => {
+  for (
+    const text of [
+      "Cannot read CA certificate '/etc/pki/CA/cacert.pem': No such file or directory",
+      "Certificate '/etc/pki/libvirt/servercert.pem' does not exist: No such file or directory",
+      "CA certificate '/home/me/.pki/libvirt/cacert.pem' does not exist: No such file or directory",
+    ]
+  ) {
+    const page = explain(text)!;
+    assertEquals(page.code, "FILE_MISSING");
+    assertEquals(page.mend.includes("deno task ca export HOST --layout libvirt"), true, page.mend);
+    assertEquals(page.cause.includes("and not QEMU's"), false, page.cause);
+  }
+  const own = explain("Unable to access credentials /p/ca-cert.pem: No such file or directory")!;
+  assertEquals(own.mend, "deno task ca issue HOST");
+});
+
+Deno.test("explain() takes a place with blanks whole", () => {
+  const rows: readonly (readonly [text: string, dir: string])[] = [
+    ["The server certificate /srv/my pki/server-cert.pem has expired", "'/srv/my pki'"],
+    ["The server certificate my pki/h/server-cert.pem has expired", "'my pki/h'"],
+    ["The server certificate pki/hosts/a b/server-cert.pem has expired", "'pki/hosts/a b'"],
+    [
+      "Nov 24 09:12:01 vm1 qemu[42]: The CA certificate /srv/my pki/v 2/ca-cert.pem has expired",
+      "'/srv/my pki/v 2'",
+    ],
+  ];
+  for (const [text, dir] of rows) {
+    assertEquals(explain(text)?.confirm, `deno task creds show ${dir}`, text);
+  }
+  const read = "Cannot read CA certificate '/srv/my pki/CA/cacert.pem': No such file or directory";
+  assertEquals(explain(read)?.confirm, "ls -ld '/srv/my pki/CA' && ls -l '/srv/my pki/CA'");
+  const text =
+    "Our own certificate /a b/server-cert.pem failed validation against /a b/ca-cert.pem: The certificate has been revoked";
+  assertEquals(explain(text)?.confirm, "openssl crl -noout -text -in '/a b'/ca-crl.pem");
 });
 
 Deno.test("explain() knows nothing of what is no mistake, and does not hang over anything", () => {
