@@ -7,11 +7,12 @@ import type { Change } from "./change.ts";
 import { mergeLists, signCrlOf } from "./crl_file.ts";
 import { authorityKeyIdentifier, encodeExtension } from "./extensions.ts";
 import { bundlePem, type Issuer } from "./issuer.ts";
+import { authorityDays } from "./life.ts";
 import { type Signer, within } from "./next_authority.ts";
 import { CA_CERTIFICATE_FILE, CA_CRL_FILE, type PkiPaths } from "./pki.ts";
 import { adoptAbove, type RootContext, withRoot } from "./root.ts";
 import { issuerId } from "./store.ts";
-import { authorityValidity, LONGEST_DAYS, type Validity, wholeDays } from "./validity.ts";
+import { authorityValidity, type Validity } from "./validity.ts";
 
 const AUTHORITY_KEY = "2.5.29.35";
 
@@ -41,8 +42,7 @@ export async function stageAuthority(
   context: RootContext,
 ): Promise<RenewedAuthority> {
   const { certificate: old, key } = issuer;
-  // A CA's certificate is back-dated by a day.
-  const days = Math.min(LONGEST_DAYS, Math.max(1, wholeDays(old.notBefore, old.notAfter) - 1));
+  const days = authorityDays(old, issuer.certificates);
   const { serial, certificate, validity, above } = isIssuedBy(old, old)
     ? await signAgain(old, days, now, { ...issuer, keyId: undefined }, undefined)
     : await withRoot(context, old, async (root, record) => {

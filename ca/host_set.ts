@@ -108,6 +108,7 @@ export async function stageSet(work: SetWork): Promise<IssuedHost> {
     certificates,
     files: files.map((name) => `${dir}/${name}`),
     ...validity,
+    days: request.days,
     cut,
     keysOnHost,
     named: fitsSubject(request, issuer),

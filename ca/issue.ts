@@ -53,7 +53,9 @@ export interface IssuedHost {
   readonly files: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
-  /** Whether the CA ends before the days that were asked for. */
+  /** The days that were asked for. */
+  readonly days: number;
+  /** Whether the CA ends before those are over. */
   readonly cut: boolean;
   /** Whether the host asked with a request, so that the set lacks the keys, which the host has. */
   readonly keysOnHost: boolean;

@@ -24,6 +24,7 @@ import {
   refuseWithoutAuthority,
 } from "./issue.ts";
 import { openIssuer, readAuthority } from "./issuer.ts";
+import { openLives } from "./life.ts";
 import { isThere, type PkiPaths, pkiPaths, REQUEST_FILE } from "./pki.ts";
 import { isRevoked } from "./plan.ts";
 import type { Role } from "./profile.ts";
@@ -46,7 +47,7 @@ export interface RenewOptions extends IssueContext {
   readonly selection: RenewSelection;
   /** Makes new keys too. */
   readonly rekey?: boolean;
-  /** Days of validity; as many as before by default. */
+  /** Days of validity; as many as before the CA's end cut them, by default. */
   readonly days?: number | undefined;
   /** Renews the CA's certificate too; done in any case if that has expired. */
   readonly authority?: boolean;
@@ -89,12 +90,14 @@ export async function renewHosts(options: RenewOptions): Promise<RenewResult> {
   const revoked: string[] = [];
   const outcomes: IssueOutcome[] = [];
   const requests: HostRequest[] = [];
+  await using lives = openLives(paths);
   for (const host of named ?? heldHosts(paths)) {
     const held = readHeld(paths, host);
     if (held === undefined || !isSelected(held, selection, now)) continue;
     if (isRevoked(held, list)) revoked.push(host);
     else {
-      const request = tryRequest(held, options);
+      const days = options.days ?? await lives.daysFor(held);
+      const request = tryRequest(held, { ...options, days });
       if ("names" in request) requests.push(request);
       else outcomes.push(request);
     }

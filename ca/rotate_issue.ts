@@ -11,6 +11,7 @@ import {
   refuseWithoutAuthority,
 } from "./issue.ts";
 import { openIssuer } from "./issuer.ts";
+import { openLives } from "./life.ts";
 import { type PkiPaths, pkiPaths } from "./pki.ts";
 import { tryRequest } from "./renew.ts";
 import type { HostRequest } from "./request.ts";
@@ -121,8 +122,10 @@ async function issueUnderOwn(
     : { ...options, passphrase: options.newPassphrase };
   const requests: HostRequest[] = [];
   const outcomes: IssueOutcome[] = [];
+  await using lives = openLives(paths);
   for (const { held } of wanted) {
-    const request = tryRequest(held, { ...context, selection: { kind: "all" } });
+    const days = await lives.daysFor(held);
+    const request = tryRequest(held, { ...context, days, selection: { kind: "all" } });
     if ("names" in request) requests.push(request);
     else outcomes.push(request);
   }

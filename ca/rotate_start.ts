@@ -12,6 +12,7 @@ import { heldHosts, keyTypeOf, readHeld } from "./held.ts";
 import { checkCommonName } from "./init.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { bundlePem, type Issuer, openIssuer, signEmptyCrl, trusted } from "./issuer.ts";
+import { authorityDays } from "./life.ts";
 import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { type MadeAuthority, makeNext, nextName } from "./next_authority.ts";
@@ -28,7 +29,6 @@ import {
 import { type RootOptions, withRoot } from "./root.ts";
 import { readRotation } from "./rotation.ts";
 import { issuerId } from "./store.ts";
-import { LONGEST_DAYS, wholeDays } from "./validity.ts";
 
 /** What every step of a roll-over needs. */
 export interface RotateOptions extends LockOptions {
@@ -156,9 +156,7 @@ async function makeWith(
     );
   }
   const subject = nextName(old, issuer.certificates.map((one) => one.subject.raw), options.name);
-  // A CA's certificate is back-dated by a day.
-  const before = Math.min(LONGEST_DAYS, Math.max(1, wholeDays(old.notBefore, old.notAfter) - 1));
-  const days = options.days ?? before;
+  const days = options.days ?? authorityDays(old, issuer.certificates);
   if (isIssuedBy(old, old)) return await makeNext(old, key, { subject, now, days });
   return await withRoot(options, old, async (signer, record) => {
     const made = await makeNext(old, key, { subject, now, days, signer });

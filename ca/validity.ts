@@ -77,6 +77,12 @@ export function wholeDays(notBefore: Date, notAfter: Date): number {
   return Math.floor((notAfter.getTime() - notBefore.getTime()) / DAY);
 }
 
+/** Whether a host's certificate has all of its days, to the second as {@linkcode hostValidity} makes it. */
+export function isWholeLife({ notBefore, notAfter }: Validity): boolean {
+  const life = notAfter.getTime() - notBefore.getTime() - HOST_BACKDATED;
+  return life >= DAY && life % DAY === 0;
+}
+
 /** Whether two thirds of the life of a certificate are gone, after which it should be renewed. */
 export function isDue({ notBefore, notAfter }: Validity, now: Date): boolean {
   return now.getTime() >= dueAt({ notBefore, notAfter }).getTime();

@@ -80,14 +80,14 @@ class Report {
     else console.log(line(`issue ${host}: ${reasons.join(", ")}`));
   }
 
-  end(outcome: IssueOutcome, { host, reasons, request }: PlanItem): void {
+  end(outcome: IssueOutcome, { host, reasons }: PlanItem): void {
     const where = this.places.get(host)!;
     if (!outcome.ok) return this.refuse({ ok: false, where, error: outcome.error });
     this.#done++;
     const { issued } = outcome;
     if (this.isJson) this.#json({ where, action: "issued", reasons, ...issuedJson(issued) });
     else console.log(line(`issued ${host}: ${reasons.join(", ")}`));
-    sayHostNotes(issued, request.days);
+    sayHostNotes(issued);
   }
 
   sayEnd(done: string): void {

@@ -108,19 +108,19 @@ async function run(input: Input): Promise<number> {
       return await issueInventory(input, options, () => context(signal));
     }
     const hosts = input.operands.map((host) => ({ ...options, host }));
-    await print(await issueHosts(hosts, await context(signal)), input, days);
+    await print(await issueHosts(hosts, await context(signal)), input);
     return 0;
   });
 }
 
-async function print(issued: readonly IssuedHost[], input: Input, days: number): Promise<void> {
+async function print(issued: readonly IssuedHost[], input: Input): Promise<void> {
   const secret = input.get(HOST_PASSPHRASE_FLAG.name);
   for (const [i, host] of issued.entries()) {
     if (input.on("json")) console.log(JSON.stringify(issuedJson(host)));
     else await printIssued(host, secret);
     const asked = input.operands[i]!;
     if (asked !== host.host) say(`note: ${asked} is issued as ${host.host}`);
-    sayHostNotes(host, days);
+    sayHostNotes(host);
   }
   if (secret === "-" && !input.on("json")) {
     say("note: QEMU wants the passphrase in the file that file= is to name, without a line end");

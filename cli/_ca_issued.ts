@@ -50,11 +50,11 @@ function objectLine(host: IssuedHost, role: Role, secret: string | undefined): s
 }
 
 /** What of a host's new set is not as one may expect. */
-export function sayHostNotes(host: IssuedHost, days: number): void {
+export function sayHostNotes(host: IssuedHost): void {
   if (host.cut) {
     const end = day(host.notAfter);
     say(
-      `note: ${host.host} is valid until ${end} instead of for ${days} days, as its CA ends then`,
+      `note: ${host.host} is valid until ${end} instead of for ${host.days} days, as its CA ends then`,
     );
   }
   if (!host.named) {

@@ -144,7 +144,7 @@ async function printRenewed(issued: IssuedHost, input: Input): Promise<void> {
       `note: the keys of ${issued.host} are on the host: copy beside them, and delete nothing there`,
     );
   }
-  if (issued.cut) sayHostNotes(issued, days);
+  if (issued.cut) sayHostNotes(issued);
 }
 
 function sayEnd(renewed: number, failed: number, authority: boolean): void {

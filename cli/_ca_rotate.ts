@@ -199,7 +199,7 @@ async function printIssue(
       );
       console.log(line(`  copy       ${resolve(issued.dir)}/ to the host, for its dir=`));
     }
-    if (issued.cut) sayHostNotes(issued, days);
+    if (issued.cut) sayHostNotes(issued);
   }
   if (input.on("json")) console.log(JSON.stringify({ switched, revoked, left, oldNotAfter }));
   for (const host of revoked) say(`note: ${host} is revoked and was left behind`);

@@ -96,7 +96,7 @@ async function run(input: Input): Promise<number> {
   for (const outcome of outcomes) {
     if (!outcome.ok || outcome.refused.length > 0) bad++;
     if (input.on("json")) console.log(JSON.stringify(outcomeJson(outcome)));
-    await print(outcome, input, days);
+    await print(outcome, input);
   }
   return bad > 0 ? 1 : 0;
 }
@@ -128,7 +128,6 @@ function outcomeJson(outcome: SignOutcome): Record<string, unknown> {
 async function print(
   outcome: SignOutcome,
   input: Input,
-  days: number | undefined,
 ): Promise<void> {
   if (!outcome.ok) {
     const subject = outcome.host === undefined || outcome.error.message.includes(outcome.host)
@@ -154,7 +153,7 @@ async function print(
     say(`error: refused for ${host}: ${name}: ${cause}`, ...allowHint(name, cause));
   }
   if (ignored.length > 0) say(`note: not taken from the request of ${host}: ${ignored.join(", ")}`);
-  sayHostNotes(issued, days ?? left);
+  sayHostNotes(issued);
 }
 
 function allowHint(name: string, cause: string): string[] {

@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { decodePem } from "../../base/mod.ts";
 import {
   CaError,
@@ -58,6 +58,28 @@ Deno.test("renewHosts() keeps names, roles, subject, profile, days and keys", as
     const added = (renewed!.notAfter.getTime() - old!.notAfter.getTime()) / 86_400_000;
     assertEquals([Math.round(added), days], [10, days]);
   }
+});
+
+Deno.test("renewHosts() makes whole what a CA's end cut, once the CA has another one", async () => {
+  using temp = temporaryDirectory();
+  const hosts = [{ name: "a", clock: daysFromNow(-6), days: 50 }];
+  const { dir } = await makePki(`${temp.path}/pki`, {
+    hosts,
+    clock: daysFromNow(-7),
+    days: 40,
+  });
+  const renew = async (authority: boolean) => {
+    const { outcomes: [one] } = await renewHosts({
+      dir,
+      engine,
+      selection: { kind: "all" },
+      authority,
+    });
+    assert(one?.ok);
+    return [one.issued.days, one.issued.cut];
+  };
+  assertEquals(await renew(false), [365, true]);
+  assertEquals(await renew(true), [365, true]);
 });
 
 Deno.test("renewHosts() makes new keys when it is asked to", async () => {

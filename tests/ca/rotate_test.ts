@@ -17,7 +17,7 @@ import {
   startRotation,
 } from "../../ca/mod.ts";
 import { decodePem } from "../../base/mod.ts";
-import { checkCredentials, parseCrl } from "../../creds/mod.ts";
+import { checkCredentials, parseCertificate, parseCrl } from "../../creds/mod.ts";
 import { chooseEngine, type KeyType } from "../../engine/mod.ts";
 import { assertWholeSet, modeOf } from "../support/credential_set.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
@@ -173,6 +173,32 @@ Deno.test("a roll-over goes back as far as it came, and leaves nothing of the ne
   assertEquals(rotationStatus({ dir }).position, "none");
   const kept = [...snapshots.slice(0, 2), ...takeSnapshots(dir, HOSTS, "after", temp.path)];
   await assertAllMeet(kept, engine);
+});
+
+Deno.test("a life that a CA's end cut is whole again under the next CA, and under the old one", async () => {
+  using temp = temporaryDirectory();
+  const days = (dir: string, host: string) => {
+    const { notBefore, notAfter } = parseCertificate(
+      decodePem(Deno.readTextFileSync(`${dir}/hosts/${host}/server-cert.pem`))[0]!.der,
+    );
+    return Math.floor((notAfter.getTime() - notBefore.getTime()) / 86_400_000);
+  };
+  const HOST = [{ name: "a" }, { name: "b", days: 90 }] as const;
+  const ends = (dir: string) => HOST.map(({ name }) => days(dir, name));
+  const short = await makePki(`${temp.path}/short`, { hosts: HOST, days: 1 });
+  await startRotation({ dir: short.dir, engine, days: 3650 });
+  await issueRotation({ dir: short.dir, engine });
+  assertEquals(ends(short.dir), [365, 365]);
+  const { dir } = await makePki(`${temp.path}/long`, { hosts: HOST });
+  await startRotation({ dir, engine, days: 1 });
+  const { outcomes } = await issueRotation({ dir, engine });
+  assertEquals(outcomes.map((one) => one.ok && [one.issued.cut, one.issued.days]), [
+    [true, 365],
+    [true, 90],
+  ]);
+  assertEquals(ends(dir), [1, 1]);
+  await backRotation({ dir, engine });
+  assertEquals(ends(dir), [365, 90]);
 });
 
 Deno.test("a roll-over keeps keys under passphrases, the old one's and the next one's", async () => {
