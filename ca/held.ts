@@ -126,7 +126,7 @@ export function readCertificate(file: string): Certificate {
 }
 
 /** The CAs that a host trusts by its `ca-cert.pem`; what cannot be read is left out. */
-export function trustOf({ trust }: HeldSet): Certificate[] {
+export function trustOf({ trust }: Pick<HeldSet, "trust">): Certificate[] {
   const found: Certificate[] = [];
   for (const { label, der } of decodePem(trust ?? "")) {
     if (label !== "CERTIFICATE") continue;

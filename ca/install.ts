@@ -6,7 +6,18 @@ import type { Engine } from "../engine/mod.ts";
 import { exchangePaths } from "../os/mod.ts";
 import { CaError } from "./error.ts";
 import { type HeldSet, readSet } from "./held.ts";
-import { fileNames, isThere, makeDirectory, removeAll, rename, REQUEST_FILE } from "./pki.ts";
+import { carryOver, isOfSet, type KeptCrl, newestCrl, refuseOlder } from "./install_live.ts";
+import {
+  CA_CRL_FILE,
+  entryNames,
+  fileNames,
+  isThere,
+  makeDirectory,
+  removeAll,
+  rename,
+  REQUEST_FILE,
+} from "./pki.ts";
+import { ROLES } from "./profile.ts";
 
 /** What is put together, and where. */
 export interface InstallOptions {
@@ -32,13 +43,24 @@ export interface Installed {
   readonly notAfter: Date;
   /** Where the set lies that was there before. */
   readonly previous: string | undefined;
+  /** Names of files that are no part of a set and were there before. */
+  readonly carried: readonly string[];
+  /** Names of what was there before, and is only in `previous` now. */
+  readonly dropped: readonly string[];
+  /** Names of what the answer has and a host does not take from it. */
+  readonly notTaken: readonly string[];
+  /** CRLs that were there before and are newer than the answer's. */
+  readonly keptCrls: readonly KeptCrl[];
 }
 
 /**
  * Puts certificates that came back together with the keys they are for. What was in the place
  * before is exchanged in one step and kept beside it; if anything does not fit, nothing changes.
+ * Only a set's own files are taken from the answer; what else lies in the place stays there, and so
+ * does a CRL that is newer than the answer's.
  *
- * @throws {CaError} `NOT_INSTALLABLE` If a certificate lacks its key, or QEMU would refuse the set;
+ * @throws {CaError} `NOT_INSTALLABLE` If a certificate lacks its key or is older than the one in its
+ * place, or QEMU would refuse the set;
  * `NOT_INSTALLABLE_THERE` If the place is a link, a file, or the root.
  * @throws {BaseError} `FILE_NOT_READABLE`, `FILE_NOT_WRITABLE`.
  */
@@ -51,17 +73,22 @@ export async function installSet(options: InstallOptions): Promise<Installed> {
   if (set === undefined) {
     throw refuse(from, "there is no such directory", "copy it from the CA: pki/hosts/HOST");
   }
-  if (set.damage !== undefined) throw refuse(from, set.damage, "copy it from the CA again, whole");
+  if (set.damage !== undefined) throw refuse(from, set.damage, COPY_AGAIN);
+  refuseLinks(from);
+  const live = readSet(to);
+  if (live !== undefined) refuseOlder(set, live);
+  const crl = newestCrl(set, live);
   const staged = `${to}.${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
     makeDirectory(staged);
-    stage(staged, set, keys);
+    stage(staged, set, keys, crl.text);
+    const besides = live === undefined ? { carried: [], dropped: [] } : carryOver(to, staged);
     syncDirectory(staged);
     const verdicts = await checkCredentials(staged, {
       engine,
       ...(hostPassphrase === undefined ? {} : { password: hostPassphrase }),
     });
-    refuseUnfit(verdicts, staged, from);
+    refuseUnfit(verdicts, staged, from, sourcesOf(staged, from, keys, to, besides.carried));
     const previous = put(staged, to);
     return {
       dir: to,
@@ -69,6 +96,9 @@ export async function installSet(options: InstallOptions): Promise<Installed> {
       verdicts: verdicts.map((verdict) => ({ ...verdict, dir: to })),
       notAfter: new Date(Math.min(...set.certificates.map((one) => +one.certificate.notAfter))),
       previous,
+      ...besides,
+      notTaken: entryNames(from).filter((name) => !isOfSet(name) || name.endsWith("-key.pem")),
+      keptCrls: crl.kept,
     };
   } catch (error) {
     removeAll(staged);
@@ -76,11 +106,25 @@ export async function installSet(options: InstallOptions): Promise<Installed> {
   }
 }
 
-function stage(staged: string, set: Omit<HeldSet, "host">, keys: string): void {
-  for (const name of fileNames(set.dir)) {
-    if (name.endsWith("-key.pem")) continue;
+/** A link leads to what was copied with it or not; a set without one of its files is another. */
+function refuseLinks(from: string): void {
+  for (const name of entryNames(from).filter(isOfSet)) {
+    if (Deno.lstatSync(`${from}/${name}`).isFile) continue;
+    throw refuse(from, `its ${name} is not a plain file`, "copy the files themselves: cp -rL");
+  }
+}
+
+function stage(
+  staged: string,
+  set: Omit<HeldSet, "host">,
+  keys: string,
+  crl: string | undefined,
+): void {
+  for (const name of fileNames(set.dir).filter(isOfSet)) {
+    if (name.endsWith("-key.pem") || name === CA_CRL_FILE) continue;
     createFile(`${staged}/${name}`, readTextLimited(`${set.dir}/${name}`), 0o644);
   }
+  if (crl !== undefined) createFile(`${staged}/${CA_CRL_FILE}`, crl, 0o644);
   for (const { role } of set.certificates) {
     const file = `${keys}/${role}-key.pem`;
     if (!isThere(file)) {
@@ -99,7 +143,12 @@ function stage(staged: string, set: Omit<HeldSet, "host">, keys: string): void {
 }
 
 /** A set that some line of QEMU takes is the operator's choice (`--profile strict`). */
-function refuseUnfit(verdicts: readonly Verdict[], staged: string, from: string): void {
+function refuseUnfit(
+  verdicts: readonly Verdict[],
+  staged: string,
+  from: string,
+  source: (text: string) => string,
+): void {
   for (const endpoint of ["server", "client"] as const) {
     const of = verdicts.filter((verdict) => verdict.endpoint === endpoint);
     const wrong = of.flatMap(({ findings }) => findings).find(isMismatch);
@@ -112,8 +161,36 @@ function refuseUnfit(verdicts: readonly Verdict[], staged: string, from: string)
     }
     if (of.length === 0 || of.some(({ ok }) => ok)) continue;
     const { message, findings } = of[0]!;
-    throw refuse(from, message.replaceAll(staged, from), findings[0]?.mend ?? "copy it again");
+    const finding = findings.find(({ severity }) => severity === "error") ?? findings[0];
+    throw refuse(from, source(message), mendOf(finding, staged, source));
   }
+}
+
+const COPY_AGAIN = "copy it from the CA again, whole: pki/hosts/HOST";
+
+/** There is no CA on the host that could be copied from. */
+function mendOf(
+  finding: Finding | undefined,
+  staged: string,
+  source: (text: string) => string,
+): string {
+  if (finding === undefined || finding.mend.includes(`${staged}/ca-`)) return COPY_AGAIN;
+  return source(finding.mend);
+}
+
+/** Names in a text, in the place of each staged file, the one that it was made from. */
+function sourcesOf(
+  staged: string,
+  from: string,
+  keys: string,
+  to: string,
+  carried: readonly string[],
+): (text: string) => string {
+  const dirs = ROLES.map((role): [string, string] => [`${role}-key.pem`, keys]);
+  for (const name of carried) dirs.push([name, to]);
+  return (text) =>
+    dirs.reduce((now, [name, dir]) => now.replaceAll(`${staged}/${name}`, `${dir}/${name}`), text)
+      .replaceAll(staged, from);
 }
 
 function isMismatch({ code, severity }: Finding): boolean {

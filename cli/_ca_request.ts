@@ -64,7 +64,9 @@ export const caRequest: Command = {
 PKCS#10 request for each role, goes to the CA, which signs it: deno task ca sign request.pem.
 What comes back is the directory pki/hosts/HOST: --install checks that every key is the one of
 its certificate and that QEMU takes the set, then exchanges the directory in one step; the one
-before is kept as DIR.previous. Files that have the same names keep their owners and modes.`,
+before is kept as DIR.previous. Files that have the same names keep their owners and modes; what
+else lies there stays, and a CRL that is newer than the answer's. Certificates that are older than
+the ones in place are refused.`,
   run,
 };
 
@@ -140,12 +142,21 @@ async function install(input: Input, from: string): Promise<number> {
   return 0;
 }
 
-function installedJson({ dir, files, notAfter, previous, verdicts }: Installed) {
+function installedJson(done: Installed) {
+  const { dir, files, notAfter, previous, verdicts, carried, dropped, notTaken } = done;
   return {
     dir: resolve(dir),
     files: files.map((name) => resolve(dir, name)),
     notAfter,
     previous: previous === undefined ? null : resolve(previous),
+    carried,
+    dropped,
+    notTaken,
+    keptCrls: done.keptCrls.map(({ issuer, number, answered }) => ({
+      issuer,
+      number: String(number),
+      answered: answered === undefined ? null : String(answered),
+    })),
     verdicts: verdicts.map(({ endpoint, qemu, ok, message }) => ({ endpoint, qemu, ok, message })),
   };
 }
@@ -164,9 +175,27 @@ async function printInstalled(done: Installed): Promise<void> {
       ),
     );
   }
+  console.log(line(`  files        ${done.files.join(", ")}`));
   if (previous !== undefined) console.log(line(`  before       ${previous}`));
+  sayBesides(done);
   for (const { endpoint, qemu, ok, message } of verdicts) {
     if (!ok) say(`note: QEMU ${qemu} refuses it as a ${endpoint}: ${message}`);
   }
   say("hint: a running QEMU keeps what it has loaded: make its TLS objects anew");
+}
+
+/** What came from elsewhere than the answer, and what is gone. */
+function sayBesides({ previous, carried, dropped, notTaken, keptCrls }: Installed): void {
+  for (const { issuer, number, answered } of keptCrls) {
+    const theirs = answered === undefined ? "has none" : `has number ${answered}`;
+    say(
+      `note: the CRL of ${issuer} that was here stays, number ${number}: the answer ${theirs}`,
+      "copy the newest answer from the CA",
+    );
+  }
+  if (carried.length > 0) say(`note: kept from before: ${carried.join(", ")}`);
+  if (dropped.length > 0) {
+    say(`note: not in the new set, but kept in ${previous}: ${dropped.join(", ")}`);
+  }
+  if (notTaken.length > 0) say(`note: not taken from the answer: ${notTaken.join(", ")}`);
 }

@@ -1,5 +1,12 @@
 import { X509Certificate } from "node:crypto";
-import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { encodePem } from "../../base/mod.ts";
 import {
   CaError,
@@ -16,7 +23,10 @@ import {
 } from "../../ca/mod.ts";
 import { signRequest } from "../../ca/csr.ts";
 import { parseHostName } from "../../ca/host_name.ts";
+import { dhParamsPem } from "../../ca/dh_params.ts";
+import { pkiPaths } from "../../ca/pki.ts";
 import { parseRequest } from "../../ca/request.ts";
+import { readRevoked } from "../../ca/revoked.ts";
 import { parseCertificateRequest } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
 import { assertWholeSet, modeOf, SET_FILES } from "../support/credential_set.ts";
@@ -53,6 +63,13 @@ function refusal(outcomes: readonly SignOutcome[]): string {
   assertInstanceOf(outcome.error, CaError);
   assert(outcome.error.hints.length > 0);
   return outcome.error.message;
+}
+
+function copy(from: string, to: string): void {
+  Deno.mkdirSync(to);
+  for (const { name } of Deno.readDirSync(from)) {
+    Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+  }
 }
 
 function namesIn(file: string): string {
@@ -199,6 +216,106 @@ Deno.test("installSet() lets nobody else write to what it makes, whatever was th
   Deno.chmodSync(`${to}/server-key.pem`, 0o666);
   await installSet({ from, keys: keys.dir, to, engine });
   assertEquals([modeOf(to), modeOf(`${to}/server-key.pem`)], [0o755, 0o644]);
+});
+
+Deno.test("installSet() takes a set's own files alone, and leaves the others where they are", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  granted(await sign());
+  const [from, to] = [`${temp.path}/answer`, `${temp.path}/qemu`];
+  copy(`${dir}/hosts/vm1.example`, from);
+  Deno.writeTextFileSync(`${from}/extra.txt`, "");
+  Deno.writeTextFileSync(`${from}/server-key.pem`, "another's");
+  Deno.mkdirSync(to);
+  Deno.mkdirSync(`${to}/folder`);
+  const parameters = dhParamsPem("ffdhe2048");
+  Deno.writeTextFileSync(`${to}/dh-params.pem`, parameters);
+  Deno.chmodSync(`${to}/dh-params.pem`, 0o640);
+  Deno.symlinkSync("dh-params.pem", `${to}/link`);
+  const done = await installSet({ from, keys: keys.dir, to, engine });
+  assertEquals(done.notTaken, ["extra.txt", "server-key.pem"]);
+  assertEquals(done.carried, ["dh-params.pem", "link"]);
+  assertEquals(done.dropped, ["folder"]);
+  assertEquals(Deno.readTextFileSync(`${to}/link`), parameters);
+  assertEquals(modeOf(`${to}/dh-params.pem`), 0o640);
+  assertEquals(done.files, ["dh-params.pem", "request.pem", ...SET_FILES].sort());
+  Deno.removeSync(`${from}/client-cert.pem`);
+  const half = await installSet({ from, keys: keys.dir, to, engine });
+  assertEquals(half.dropped, ["client-cert.pem", "client-key.pem"]);
+});
+
+Deno.test("installSet() never goes back to an older CRL of a CA, nor to none", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  const other = await issueHost({ dir, engine, host: "vm2.example" });
+  granted(await sign());
+  const [from, to] = [`${temp.path}/answer`, `${temp.path}/qemu`];
+  copy(`${dir}/hosts/vm1.example`, from);
+  await revokeCertificates([other.host], "keyCompromise", { dir, engine });
+  const crl = `${dir}/ca-crl.pem`;
+  const { number } = readRevoked(pkiPaths(dir));
+  await installSet({ from: `${dir}/hosts/vm1.example`, keys: keys.dir, to, engine });
+  const kept = async () => {
+    const { keptCrls } = await installSet({ from, keys: keys.dir, to, engine });
+    assertEquals(Deno.readTextFileSync(`${to}/ca-crl.pem`), Deno.readTextFileSync(crl));
+    return keptCrls;
+  };
+  const older = await kept();
+  assertEquals(older.map((one) => [one.number, one.answered! < number]), [[number, true]]);
+  Deno.removeSync(`${from}/ca-crl.pem`);
+  assertEquals((await kept()).map(({ answered }) => answered), [undefined]);
+  Deno.symlinkSync(crl, `${from}/ca-crl.pem`);
+  await assertRejects(kept, CaError, "its ca-crl.pem is not a plain file");
+  Deno.removeSync(`${from}/ca-crl.pem`);
+  Deno.copyFileSync(crl, `${from}/ca-crl.pem`);
+  assertEquals(await kept(), []);
+});
+
+Deno.test("installSet() refuses certificates that are older than those in their place", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  granted(await sign({ clock: () => new Date(Date.now() - 3_600_000) }));
+  const [from, to] = [`${temp.path}/answer`, `${temp.path}/qemu`];
+  copy(`${dir}/hosts/vm1.example`, from);
+  await installSet({ from, keys: keys.dir, to, engine });
+  granted(await sign());
+  const newer = `${dir}/hosts/vm1.example`;
+  await installSet({ from: newer, keys: keys.dir, to, engine });
+  const before = Deno.readTextFileSync(`${to}/server-cert.pem`);
+  const error = await assertRejects(
+    () => installSet({ from, keys: keys.dir, to, engine }),
+    CaError,
+    "its server-cert.pem is of ",
+  );
+  assertMatch(error.hints.join(""), /mv \S+\/qemu \S+\/qemu\.newer$/);
+  assertEquals(Deno.readTextFileSync(`${to}/server-cert.pem`), before);
+});
+
+Deno.test("installSet() says what to do on the host with an answer or files there that are damaged", async () => {
+  using temp = temporaryDirectory();
+  const { dir, keys, sign } = await stage(temp.path);
+  granted(await sign());
+  const [from, to] = [`${temp.path}/answer`, `${temp.path}/qemu`];
+  copy(`${dir}/hosts/vm1.example`, from);
+  const told = async () => {
+    const error = await assertRejects(
+      () => installSet({ from, keys: keys.dir, to, engine }),
+      CaError,
+    );
+    assertEquals(/\.tmp|cp pki/.test([error.message, ...error.hints].join()), false);
+    return error;
+  };
+  const good = Deno.readTextFileSync(`${from}/ca-cert.pem`);
+  for (const text of ["", "damaged", good.slice(0, 300), good.replace("MII", "AAA")]) {
+    Deno.writeTextFileSync(`${from}/ca-cert.pem`, text);
+    const { message, hints } = await told();
+    assertStringIncludes(message, `${from}/ca-cert.pem`);
+    assertEquals(hints, ["copy it from the CA again, whole: pki/hosts/HOST"]);
+  }
+  Deno.writeTextFileSync(`${from}/ca-cert.pem`, good);
+  Deno.mkdirSync(to);
+  Deno.writeTextFileSync(`${to}/dh-params.pem`, "damaged");
+  assertStringIncludes((await told()).message, `${to}/dh-params.pem`);
 });
 
 Deno.test("renewHosts() goes on with keys that it never saw, and leaves new ones to the host", async () => {
