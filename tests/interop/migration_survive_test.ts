@@ -71,6 +71,37 @@ for (const multifd of [false, true]) {
   );
 }
 
+programTest(
+  "a target that is killed before its acknowledgement loses no guest",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+    await using target = await startTarget([
+      ...tlsFlags(pki.host("vm2"), "server"),
+      ...["--out", `${temp.path}/guest.mig`],
+    ]);
+    // Memory of zeros: what is left of it fits into the buffers of the connection.
+    await using qemu = await startQemu();
+    await qemuTls(qemu, pki.host("vm1"), "client");
+    await qemu.qmp.execute("migrate-set-capabilities", {
+      capabilities: [{ capability: "return-path", state: true }],
+    });
+    await runState(qemu.qmp, "running");
+    await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 20_000 });
+    await qemu.qmp.execute("migrate", { uri: target.uri });
+    await target.says(/receiving/);
+    // It acknowledges nothing any more: the source comes to its end and waits.
+    target.signal("SIGSTOP");
+    await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 1000 * MiB });
+    await runState(qemu.qmp, "finish-migrate");
+    target.signal("SIGKILL");
+    assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+    await runState(qemu.qmp, "running");
+    assertEquals([...Deno.readDirSync(temp.path)].some(({ name }) => name === "guest.mig"), false);
+  },
+);
+
 /** Whether a disk of our own can be made: some containers forbid it. */
 function canMount(): boolean {
   try {
