@@ -7,7 +7,7 @@ import { mirrorLog, readLog } from "./log_file.ts";
 import { isThere, type PkiPaths } from "./pki.ts";
 import type { Store } from "./store.ts";
 import { openSqliteStore, readSqliteStore } from "./store_sqlite.ts";
-import { findUnknown } from "./take_over.ts";
+import { findUnknown, traceOfStore } from "./take_over.ts";
 
 /** How many records are put into a store at a time. */
 const PIECE = 500;
@@ -21,23 +21,39 @@ const PIECE = 500;
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
  */
 export async function openLedger(paths: PkiPaths): Promise<Store> {
-  if (!isThere(paths.store) && isThere(paths.log)) {
-    throw new CaError("STORE_MISSING", {
-      file: paths.store,
-      cause: paths.log,
-      hint: `make it anew from the log: deno task ca rebuild --dir ${paths.root}`,
-    });
-  }
+  // Before anything is written: a file of nothing would get a schema.
+  if (sizeOf(paths.store) === 0) refuseLoss(paths);
   const store = openSqliteStore(paths.store);
   try {
     const head = await store.head();
-    if (head.seq === 0) await store.append(sealActs(findUnknown(paths), head));
+    if (head.seq === 0) {
+      refuseLoss(paths);
+      await store.append(sealActs(findUnknown(paths), head));
+    }
     await mirrorLog(paths.log, store);
     return store;
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Refuses to begin a store where there was one: what it knew would be lost without a word. */
+function refuseLoss(paths: PkiPaths): void {
+  const [file, isLogged] = [paths.store, sizeOf(paths.log) > 0];
+  const trace = isLogged ? paths.log : traceOfStore(paths);
+  if (trace === undefined) return;
+  const hint = `make it anew from the other files: deno task ca rebuild --dir ${paths.root}`;
+  if (isThere(file)) {
+    throw new CaError("STORE_DAMAGED", { file, cause: `it is empty, and ${trace} is not`, hint });
+  }
+  const cause = `${isLogged ? "a log of what it had" : "what it knew of"}: ${trace}`;
+  throw new CaError("STORE_MISSING", { file, cause, hint });
+}
+
+/** In bytes; zero for what is not there. */
+function sizeOf(file: string): number {
+  return isThere(file) ? Deno.lstatSync(file).size : 0;
 }
 
 /**

@@ -14,7 +14,7 @@ import { heldHosts } from "./held.ts";
 import { CRL_LABEL, crlNumberOf, readRevoked } from "./revoked.ts";
 import { algorithmIdentifier } from "./signed.ts";
 import { effectsOf, issuerId } from "./store.ts";
-import { findUnknown, type Known } from "./take_over.ts";
+import { findUnknown, type Known, traceOfStore } from "./take_over.ts";
 
 /** What a look at the whole log came to. */
 export interface LogVerdict {
@@ -85,7 +85,9 @@ export function refuseWithoutLog(paths: PkiPaths): void {
   throw new CaError("LOG", {
     file: paths.log,
     cause: "there is none yet",
-    hint: `the next change begins one: deno task ca crl --dir ${paths.root}`,
+    hint: traceOfStore(paths) === undefined
+      ? `the next change begins one: deno task ca crl --dir ${paths.root}`
+      : `make it anew from the other files: deno task ca rebuild --dir ${paths.root}`,
   });
 }
 

@@ -90,6 +90,20 @@ function unknownRevocations(
   return [...acts, { act: "adopt", issuer, number, sha256: sha256(lists[0]!) }];
 }
 
+/**
+ * Names what only a version with a store leaves: hosts that have certificates of the CA, or its
+ * numbered CRL, without the `issued/` of earlier versions.
+ *
+ * @returns `undefined` where there is none of it.
+ * @throws {CaError} As {@linkcode findUnknown}.
+ */
+export function traceOfStore(paths: PkiPaths): string | undefined {
+  if (isOwnDirectory(paths.issued)) return undefined;
+  const acts = findUnknown(paths);
+  if (acts.some(({ host }) => host !== undefined)) return paths.hosts;
+  return acts.some(({ number }) => number !== undefined) ? paths.caCrl : undefined;
+}
+
 /** `issued/SERIAL.pem` of earlier versions. */
 function issuedFiles(paths: PkiPaths): Certificate[] {
   if (!isOwnDirectory(paths.issued)) return [];

@@ -265,10 +265,14 @@ Deno.test("readEntries() and verifyLog() say where there is no log yet", async (
   using temp = temporaryDirectory();
   await makePki(temp.path, { hosts: [] });
   for (const name of ["ca.db", "ca.log"]) Deno.removeSync(`${temp.path}/${name}`);
-  for (const read of [readEntries, verifyLog]) {
-    const { code, hints } = await assertRejects(() => read({ dir: temp.path, engine }), CaError);
-    assertEquals(code, "LOG");
-    assertMatch(hints[0]!, /ca crl --dir/);
+  for (const way of [/ca rebuild --dir/, /ca crl --dir/]) {
+    for (const read of [readEntries, verifyLog]) {
+      const { code, hints } = await assertRejects(() => read({ dir: temp.path, engine }), CaError);
+      assertEquals(code, "LOG");
+      assertMatch(hints[0]!, way);
+    }
+    // A CA that another tool made.
+    if (way.source.includes("rebuild")) Deno.removeSync(`${temp.path}/ca-crl.pem`);
   }
 });
 

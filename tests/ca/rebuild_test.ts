@@ -232,6 +232,69 @@ Deno.test("a database that is gone while its log is there is not made anew unask
   assertEquals((await showIssued("a", { dir })).length, 6);
 });
 
+/** What is said of a database and a log that are both lost. */
+const BOTH_LOST: Readonly<Record<string, (dir: string) => readonly [code: string, cause: string]>> =
+  {
+    removed: (dir) => ["STORE_MISSING", `what it knew of: ${dir}/hosts`],
+    emptied: (dir) => ["STORE_DAMAGED", `it is empty, and ${dir}/hosts is not`],
+  };
+
+for (const [lost, expected] of Object.entries(BOTH_LOST)) {
+  Deno.test(`a database and a log that are both ${lost} are not begun anew unasked`, async () => {
+    using temp = temporaryDirectory();
+    const { path: dir } = temp;
+    await makeFleet(dir);
+    for (const file of [`${dir}/ca.db`, `${dir}/ca.log`]) {
+      if (lost === "removed") Deno.removeSync(file);
+      else Deno.truncateSync(file);
+    }
+    const before = snapshot(dir);
+    for (
+      const work of [
+        () => issueHost({ dir, engine, host: "c" }),
+        () => publishCrl({ dir, engine }),
+      ]
+    ) {
+      const { code, facts, hints } = await assertRejects(work, CaError);
+      assertEquals([code, facts.cause ?? ""], expected(dir));
+      assertEquals(hints, [`make it anew from the other files: deno task ca rebuild --dir ${dir}`]);
+      assertEquals(snapshot(dir), before);
+    }
+    const { unchanged, certificates, revocations } = await rebuildStore({ dir });
+    assertEquals([unchanged, certificates, revocations], [false, 7, 2]);
+    await issueHost({ dir, engine, host: "c" });
+    assertEquals((await verifyLog({ dir, engine })).faults, []);
+  });
+}
+
+Deno.test("a CRL alone tells that there was a database", async () => {
+  using temp = temporaryDirectory();
+  const { path: dir } = temp;
+  await makePki(dir, { hosts: [] });
+  for (const name of ["ca.db", "ca.log"]) Deno.removeSync(`${dir}/${name}`);
+  const { facts } = await assertRejects(() => publishCrl({ dir, engine }), CaError);
+  assertEquals(facts.cause, `what it knew of: ${dir}/ca-crl.pem`);
+  assertEquals((await rebuildStore({ dir })).unchanged, false);
+  await publishCrl({ dir, engine });
+});
+
+Deno.test("an emptied database whose log is there is refused, and nothing is written", async () => {
+  using temp = temporaryDirectory();
+  const { path: dir } = temp;
+  await makeFleet(dir);
+  const { records } = await contents(dir);
+  Deno.truncateSync(`${dir}/ca.db`);
+  const before = snapshot(dir);
+  for (let i = 0; i < 2; i++) {
+    const { code } = await assertRejects(() => issueHost({ dir, engine, host: "c" }), CaError);
+    assertEquals(code, "STORE_DAMAGED");
+    assertEquals(snapshot(dir), before);
+  }
+  await rebuildStore({ dir });
+  assertEquals((await contents(dir)).records.slice(0, records.length), records);
+  assertEquals((await verifyLog({ dir, engine })).faults, []);
+});
+
 Deno.test("rebuildStore() makes one of two logs that went different ways, and keeps the other", async () => {
   using temp = temporaryDirectory();
   const { path: dir } = temp;
