@@ -68,6 +68,13 @@ export async function readInventory(
 }
 
 async function readRows(file: string, text: string): Promise<RawRow[]> {
+  if (text.includes("-----BEGIN ")) {
+    throw new CaError("INVENTORY", {
+      file,
+      cause: "it is PEM, a key or a certificate",
+      hint: "name the file that lists the hosts",
+    });
+  }
   const form = formOf(file);
   if (form === "csv") return rowsOfCsv(file, text);
   if (form === "ansible") return rowsOfAnsible(file, text);
@@ -76,7 +83,11 @@ async function readRows(file: string, text: string): Promise<RawRow[]> {
     data = form === "json" ? JSON.parse(text) : (await import("@std/yaml")).parse(text);
   } catch (error) {
     const [cause = ""] = String(error instanceof Error ? error.message : error).split("\n");
-    throw refuse(file, cause.replace(/:$/, ""));
+    // V8 quotes what stands there, which may be a secret in a file that is no inventory.
+    throw refuse(
+      file,
+      cause.replace(/, (?:\.{3})?".*" is not valid JSON$/s, " is not valid JSON").replace(/:$/, ""),
+    );
   }
   return rowsOfData(file, data);
 }

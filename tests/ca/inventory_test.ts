@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { parseAnsibleHosts } from "../../ca/ansible.ts";
 import { parseCsv } from "../../ca/csv.ts";
@@ -229,3 +229,26 @@ for (const [name, broken, row, advice] of ADVICE) {
     assertMatch(first!.ok ? "" : first!.error.hints.join(), advice);
   });
 }
+
+Deno.test("readInventory() refuses a key that is given for a list, and shows nothing of it", async () => {
+  using temp = temporaryDirectory();
+  const line = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+  const pem = `-----BEGIN PRIVATE KEY-----\n${line}\n-----END PRIVATE KEY-----\n`;
+  const texts = [pem, `host\n${pem}`, `[all]\n${pem}`];
+  for (const name of ["key.pem", "hosts.csv", "hosts.json", "hosts.yaml", "hosts.ini"]) {
+    for (const text of texts) {
+      const file = `${temp.path}/${name}`;
+      Deno.writeTextFileSync(file, text);
+      const error = await assertRejects(() => readInventory(file), CaError, "it is PEM");
+      assert(!String(error).includes(line.slice(0, 8)), name);
+    }
+  }
+});
+
+Deno.test("readInventory() quotes nothing of a file that is no JSON", async () => {
+  using temp = temporaryDirectory();
+  const file = `${temp.path}/hosts.json`;
+  Deno.writeTextFileSync(file, '{"host": hunter2hunter2}');
+  const error = await assertRejects(() => readInventory(file), CaError, "is not valid JSON");
+  assert(!error.message.includes("hunter2"), error.message);
+});
