@@ -1,22 +1,11 @@
 /** The envelope that certificates and CRLs share: what is signed, with what, and the signature. */
 
-import { der, derBitString, derOid, derSequence, Tag } from "../base/mod.ts";
-import type { SignatureAlgorithm, SigningKey } from "../engine/mod.ts";
+import { derBitString, derSequence } from "../base/mod.ts";
+import { algorithmIdentifier, type SigningKey } from "../engine/mod.ts";
 
-/** AlgorithmIdentifiers (RFC 3279, 5758, 8410): only RSA's has a parameter, NULL. */
-const ALGORITHM: Readonly<Record<SignatureAlgorithm, Uint8Array>> = {
-  "ecdsa-with-SHA256": derSequence(derOid("1.2.840.10045.4.3.2")),
-  "ecdsa-with-SHA384": derSequence(derOid("1.2.840.10045.4.3.3")),
-  "sha256WithRSAEncryption": derSequence(derOid("1.2.840.113549.1.1.11"), der(Tag.NULL)),
-  "Ed25519": derSequence(derOid("1.3.101.112")),
-};
-
-/** The AlgorithmIdentifier of a signature, DER. */
-export function algorithmIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
-  return ALGORITHM[algorithm];
-}
+export { algorithmIdentifier } from "../engine/mod.ts";
 
 /** Signs what was assembled and puts the three parts together. */
 export async function sign(tbs: Uint8Array, key: SigningKey): Promise<Uint8Array> {
-  return derSequence(tbs, ALGORITHM[key.algorithm], derBitString(await key.sign(tbs)));
+  return derSequence(tbs, algorithmIdentifier(key.algorithm), derBitString(await key.sign(tbs)));
 }

@@ -1,12 +1,17 @@
 /** Private keys as GnuTLS takes them: whether it can read one, and its words where it cannot. */
 
 import { derChildren, type DerElement, readDerWhole, Tag } from "../base/mod.ts";
-import { type Engine, EngineError } from "../engine/mod.ts";
+import { algorithmIdentifier, type Engine, EngineError, type SigningKey } from "../engine/mod.ts";
 import { readBlock } from "./_pem.ts";
 
 /** What there is of a key. */
 export type KeyState =
-  | { readonly kind: "good"; readonly publicKey: Uint8Array }
+  | {
+    readonly kind: "good";
+    readonly publicKey: Uint8Array;
+    /** Whether it signed for the certificate beside it; `undefined` where it was not tried. */
+    readonly isProven?: boolean | undefined;
+  }
   /** GnuTLS refuses it, in its words. */
   | { readonly kind: "bad"; readonly reason: string; readonly isEncrypted: boolean }
   /** It looks right, but the engine does not read its kind. */
@@ -22,11 +27,12 @@ const TRADITIONAL = ["RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"];
 const PKCS8 = "PRIVATE KEY";
 const ENCRYPTED = "ENCRYPTED PRIVATE KEY";
 
-/** Judges the first private key of a text. */
+/** Judges the first private key of a text, and whether it signs for a public key (SPKI). */
 export async function readPrivateKey(
   text: string,
   password: string | undefined,
   engine: Engine,
+  certified?: Uint8Array,
 ): Promise<KeyState> {
   const label = keyLabel(text);
   const block = label === undefined ? undefined : readBlock(text, label);
@@ -40,7 +46,8 @@ export async function readPrivateKey(
   }
   try {
     using key = await engine.importKey(keyBlock(text), isEncrypted ? password : undefined);
-    return { kind: "good", publicKey: key.publicKey };
+    const isProven = certified && await provesKey(key, certified, engine);
+    return { kind: "good", publicKey: key.publicKey, isProven };
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     if (isEncrypted) return bad(NOT_DECRYPTED);
@@ -49,6 +56,29 @@ export async function readPrivateKey(
     return engine.name === "gnutls" && cause.endsWith(".")
       ? bad(cause)
       : { kind: "unknown", cause };
+  }
+}
+
+/** Any text will do. */
+const PROOF = new TextEncoder().encode("whose key is it?");
+
+/**
+ * Whether a key signs for a public key, which is how GnuTLS compares them: what a file says of its
+ * own public half counts for nothing. `undefined` where the key cannot sign, or where the engine
+ * cannot tell.
+ */
+async function provesKey(
+  key: SigningKey,
+  publicKey: Uint8Array,
+  engine: Engine,
+): Promise<boolean | undefined> {
+  try {
+    const signature = await key.sign(PROOF);
+    const algorithm = algorithmIdentifier(key.algorithm);
+    return engine.verify({ publicKey, algorithm, data: PROOF, signature });
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    return undefined;
   }
 }
 

@@ -12,6 +12,12 @@ import {
 
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
 
+/** The copy of the public key in an ECPrivateKey. */
+const PUBLIC_KEY = 0xa1;
+
+/** All of a key, or what it is without the copy of its public half. */
+export type KeyPart = "whole" | "private";
+
 /** Octets of a private scalar by curve (RFC 5915 3: ceiling(log2(n) / 8)). */
 const SCALAR_OCTETS: Readonly<Record<string, number>> = {
   "1.3.132.0.33": 28,
@@ -26,12 +32,12 @@ const SCALAR_OCTETS: Readonly<Record<string, number>> = {
  * GnuTLS writes the scalar as a signed integer, so every second key of certtool has a zero in
  * front that Deno refuses.
  */
-export function tidyPkcs8(pkcs8: Uint8Array): Uint8Array {
+export function tidyPkcs8(pkcs8: Uint8Array, part: KeyPart = "whole"): Uint8Array {
   try {
     const [version, algorithm, key, ...attributes] = derChildren(readDerWhole(pkcs8));
     const [id, curve] = derChildren(algorithm!);
     if (readOid(id!.content) !== EC_PUBLIC_KEY) return pkcs8;
-    const tidy = tidyFields(derChildren(readDerWhole(key!.content)), readOid(curve!.content));
+    const tidy = tidyFields(derChildren(readDerWhole(key!.content)), readOid(curve!.content), part);
     const rest = attributes.map((element) => element.raw);
     return derSequence(version!.raw, algorithm!.raw, derOctetString(tidy), ...rest);
   } catch {
@@ -40,18 +46,19 @@ export function tidyPkcs8(pkcs8: Uint8Array): Uint8Array {
 }
 
 /** As {@linkcode tidyPkcs8}, for the ECPrivateKey of RFC 5915 alone. */
-export function tidySec1(sec1: Uint8Array): Uint8Array {
+export function tidySec1(sec1: Uint8Array, part: KeyPart = "whole"): Uint8Array {
   try {
     const fields = derChildren(readDerWhole(sec1));
     const parameters = fields.find((element) => element.tag === 0xa0);
-    return tidyFields(fields, readOid(readDerWhole(parameters!.content).content));
+    return tidyFields(fields, readOid(readDerWhole(parameters!.content).content), part);
   } catch {
     return sec1;
   }
 }
 
-function tidyFields(fields: readonly DerElement[], curve: string): Uint8Array {
-  const [version, scalar, ...rest] = fields;
+function tidyFields(fields: readonly DerElement[], curve: string, part: KeyPart): Uint8Array {
+  const [version, scalar, ...others] = fields;
+  const rest = part === "whole" ? others : others.filter(({ tag }) => tag !== PUBLIC_KEY);
   const octets = SCALAR_OCTETS[curve];
   if (octets === undefined || scalar?.tag !== Tag.OCTET_STRING) throw new Error("another key");
   const value = scalar.content.subarray(scalar.content.findIndex((octet) => octet !== 0));

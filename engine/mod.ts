@@ -13,6 +13,7 @@ import type {
   TlsSession,
 } from "./session.ts";
 
+export * from "./algorithm.ts";
 export * from "./byte_channel.ts";
 export * from "./choose.ts";
 export * from "./error.ts";

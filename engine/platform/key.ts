@@ -5,7 +5,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign as nodeSign } f
 import { decodePem, derSequence, derUnsigned, encodePem, type PemBlock } from "../../base/mod.ts";
 import { EngineError } from "../error.ts";
 import type { KeyType, SignatureAlgorithm, SigningKey } from "../key.ts";
-import { tidyPkcs8, tidySec1 } from "../ec_key.ts";
+import { type KeyPart, tidyPkcs8, tidySec1 } from "../ec_key.ts";
 import { decryptPkcs8, encryptPkcs8 } from "../pbes2.ts";
 
 interface MadeKind {
@@ -114,14 +114,24 @@ export function readPrivateKey(pem: string, passphrase?: string): KeyObject {
   }
 }
 
+/** GnuTLS looks at no public half beside an EC key; Deno refuses one that is not the key's. */
 function readPlain(label: string, der: Uint8Array): KeyObject {
+  try {
+    return readPart(label, der, "whole");
+  } catch (error) {
+    if (label === "RSA PRIVATE KEY") throw error;
+    return readPart(label, der, "private");
+  }
+}
+
+function readPart(label: string, der: Uint8Array, part: KeyPart): KeyObject {
   switch (label) {
     case "RSA PRIVATE KEY":
       return createPrivateKey({ key: buffer(der), format: "der", type: "pkcs1" });
     case "EC PRIVATE KEY":
-      return createPrivateKey({ key: buffer(tidySec1(der)), format: "der", type: "sec1" });
+      return createPrivateKey({ key: buffer(tidySec1(der, part)), format: "der", type: "sec1" });
     default:
-      return createPrivateKey({ key: buffer(tidyPkcs8(der)), format: "der", type: "pkcs8" });
+      return createPrivateKey({ key: buffer(tidyPkcs8(der, part)), format: "der", type: "pkcs8" });
   }
 }
 

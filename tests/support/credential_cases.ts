@@ -8,6 +8,7 @@ import {
   type TestCertificate,
 } from "./certificates.ts";
 import type { CredentialFiles } from "./certificates.ts";
+import { flipScalar } from "./hurt_key.ts";
 
 /** A directory and what QEMU says of it; `%D` stands for its path. */
 export interface CredentialCase {
@@ -454,6 +455,16 @@ export const MEASURED_CASES: readonly CredentialCase[] = [
       const other = await makeCertificate({ subject: "CN=other", keyNumber: 1 });
       return { ...files, key: other.keyPem };
     },
+    KEY_FAILS("The certificate and the given key do not match."),
+    {
+      newMessage:
+        "Cannot set certificate '%D/server-cert.pem' & key '%D/server-key.pem': The certificate and the given key do not match.",
+    },
+  ),
+  changed(
+    "key with one bit of its scalar flipped",
+    "server",
+    (files) => ({ ...files, key: flipScalar(files.key!, 9, 3) }),
     KEY_FAILS("The certificate and the given key do not match."),
     {
       newMessage:

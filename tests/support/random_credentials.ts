@@ -4,6 +4,7 @@ import { der, derSequence } from "../../base/mod.ts";
 import type { Endpoint } from "../../engine/mod.ts";
 import { type CertificateSpec, makeCertificate, makeCrl, PURPOSE } from "./certificates.ts";
 import type { CredentialFiles, TestCertificate, TestKeyType } from "./certificates.ts";
+import { flipScalar } from "./hurt_key.ts";
 
 /** A directory by chance. */
 export interface RandomCredentials {
@@ -231,5 +232,7 @@ function damage(chance: Chance, text: string, probability: number): string {
       text.replaceAll("CERTIFICATE", "TRUSTED CERTIFICATE").replaceAll("PRIVATE KEY", "SECRET KEY"),
     () => text.replaceAll("\n", ""),
     () => text.replaceAll("\n", "\n\n  \t"),
+    () => flipScalar(text, chance.below(31), chance.below(8)),
+    () => flipScalar(text, chance.below(31), chance.below(8)),
   ])();
 }
