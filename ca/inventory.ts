@@ -86,7 +86,10 @@ async function readRows(file: string, text: string): Promise<RawRow[]> {
     // V8 quotes what stands there, which may be a secret in a file that is no inventory.
     throw refuse(
       file,
-      cause.replace(/, (?:\.{3})?".*" is not valid JSON$/s, " is not valid JSON").replace(/:$/, ""),
+      cause.replace(/, (?:\.{3})?".*"(?:\.{3})? is not valid JSON$/s, " is not valid JSON").replace(
+        /:$/,
+        "",
+      ),
     );
   }
   return rowsOfData(file, data);
