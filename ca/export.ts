@@ -18,9 +18,10 @@ import { layoutAccount, parseAccount } from "./account.ts";
 import { isEncrypted } from "./authority_key.ts";
 import { type DhGroup, dhParamsPem } from "./dh_params.ts";
 import { CaError } from "./error.ts";
+import { remakeHints } from "./export_check.ts";
 import { type HeldSet, readHeld } from "./held.ts";
 import { parseHostName } from "./host_name.ts";
-import { isThere, pkiPaths } from "./pki.ts";
+import { isThere, pkiPaths, REQUEST_FILE } from "./pki.ts";
 import { isRevoked } from "./plan.ts";
 import { readRevoked } from "./revoked.ts";
 import type { TarAccount } from "./tar.ts";
@@ -113,6 +114,7 @@ export function planExport(options: ExportOptions): ExportPlan {
   const has = layout.files.filter(({ file }) => isThere(`${held.dir}/${file}`));
   const encrypted = hasEncryptedKey(held);
   refuseUseless(held, layout, has.map(({ file }) => file), encrypted);
+  refuseHalf(options.dir, held, layout);
   const files = has.map((entry): ExportEntry => {
     const source = `${held.dir}/${entry.file}`;
     const data = readFileLimited(source);
@@ -216,6 +218,24 @@ function refuseUseless(
     });
   }
 }
+
+/** A key is missing rightly where the host made it, and asked for its certificate. */
+function refuseHalf(dir: string, { host, dir: set }: HeldSet, { files }: Layout): void {
+  const has = (name: string) => isThere(`${set}/${name}`);
+  const isAsked = has(REQUEST_FILE);
+  for (const { file } of files) {
+    if (has(file) || file === "ca-crl.pem") continue;
+    const other = file.replace(/-(cert|key)\.pem$/, (_, part) => `-${CROSS[part]}.pem`);
+    if (file !== "ca-cert.pem" && (!has(other) || isAsked && file.endsWith("-key.pem"))) continue;
+    throw new CaError("EXPORT", {
+      value: host,
+      cause: `${set}/${file} is missing`,
+      hint: remakeHints(host, pkiPaths(dir).root),
+    });
+  }
+}
+
+const CROSS: Readonly<Record<string, string>> = { cert: "key", key: "cert" };
 
 /** A directory on the host, which is no business of this machine. */
 function placeOf(place: string): string {

@@ -7,6 +7,7 @@ export { type BackupOptions, type BackupResult, makeBackup } from "./backup.ts";
 export { CaError, type CaErrorCode } from "./error.ts";
 export { DH_GROUPS, type DhGroup } from "./dh_params.ts";
 export * from "./export.ts";
+export { checkExport, type ExportCheckOptions } from "./export_check.ts";
 export * from "./export_tar.ts";
 export * from "./export_write.ts";
 export * from "./fleet.ts";

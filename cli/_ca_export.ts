@@ -5,6 +5,7 @@ import { createFile, shellWord } from "../base/mod.ts";
 import type { DhGroup, ExportEntry, ExportPlan, ExportWritten } from "../ca/mod.ts";
 import { DIR_FLAG, untilText } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
+import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { line, say } from "./_output.ts";
 import { tableText } from "./_table.ts";
 
@@ -61,6 +62,7 @@ export const caExport: Command = {
       help: "add dh-params.pem with this group of RFC 7919",
     },
     { name: "json", help: "one JSON object for each file" },
+    ENGINE_FLAG,
   ],
   operands: { name: "HOST", min: 1, max: 1 },
   notes:
@@ -75,7 +77,7 @@ start; one from 10.2 on knows the groups itself, and warns about the file.`,
 };
 
 async function run(input: Input): Promise<number> {
-  const { planExport } = await import("../ca/mod.ts");
+  const { checkExport, planExport } = await import("../ca/mod.ts");
   const [out, tar] = [input.get("out"), input.get("tar")];
   const layout = input.get("layout");
   checkFlags(input, layout, out, tar);
@@ -89,6 +91,7 @@ async function run(input: Input): Promise<number> {
     keyMode: modeOf(input),
     dhParams: input.get("dh-params") as DhGroup | undefined,
   });
+  await checkExport(plan, { engine: await engineFor(input) });
   if (tar !== undefined) await pack(plan, tar);
   else if (out !== undefined) await write(plan, out, input);
   else show(plan, plan.place, input);

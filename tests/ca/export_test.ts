@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   CaError,
+  checkExport,
   type ExportOptions,
   packExport,
   planExport,
@@ -105,6 +106,74 @@ Deno.test("planExport() refuses what could only disappoint on the host", async (
   }
   // QEMU takes a passphrase where libvirt does not.
   assertEquals(planExport({ dir, host: "locked", layout: "qemu" }).encrypted, true);
+});
+
+/** What is done to a host's set, the layout, and what of it the text says. */
+const BROKEN: readonly (readonly [
+  layout: string,
+  breaking: (host: string, other: string) => void,
+  text: string,
+])[] = [
+  ["qemu", (host) => Deno.removeSync(`${host}/server-key.pem`), "server-key.pem is missing"],
+  ["nbd", (host) => Deno.removeSync(`${host}/client-key.pem`), "client-key.pem is missing"],
+  ["qemu", (host) => Deno.removeSync(`${host}/client-cert.pem`), "client-cert.pem is missing"],
+  ["spice", (host) => Deno.removeSync(`${host}/ca-cert.pem`), "ca-cert.pem is missing"],
+  [
+    "libvirt",
+    (host, other) => Deno.copyFileSync(`${other}/client-key.pem`, `${host}/client-key.pem`),
+    "its client-key.pem is not the key of its client-cert.pem",
+  ],
+  [
+    "vnc",
+    (host, other) => Deno.copyFileSync(`${other}/server-key.pem`, `${host}/server-key.pem`),
+    "its server-key.pem is not the key of its server-cert.pem",
+  ],
+  [
+    "qemu",
+    (host) => Deno.copyFileSync(`${host}/server-cert.pem`, `${host}/server-key.pem`),
+    "hosts/vm1/server-key.pem",
+  ],
+];
+
+Deno.test("checkExport() and planExport() hand out no set that is broken", async (t) => {
+  using temp = temporaryDirectory();
+  const engine = await chooseEngine();
+  const dir = await makeHosts(temp.path);
+  const [host, other] = [`${dir}/hosts/vm1`, `${temp.path}/pki/hosts/old`];
+  const kept = [...Deno.readDirSync(host)].map(({ name }) => {
+    return [`${host}/${name}`, Deno.readFileSync(`${host}/${name}`)] as const;
+  });
+  for (const [layout, breaking, text] of BROKEN) {
+    await t.step(`${layout}: ${text}`, async () => {
+      breaking(host, other);
+      const error = await assertRejects(
+        async () => await checkExport(planExport({ dir, host: "vm1", layout }), { engine }),
+        CaError,
+        text,
+      );
+      assertEquals(error.code, "EXPORT");
+      assert(error.hints[0]?.includes(`ca renew vm1 --dir ${dir} --rekey`), error.hints[0]);
+      for (const [file, bytes] of kept) Deno.writeFileSync(file, bytes);
+    });
+  }
+  // The one half that a layout leaves out may be as it will.
+  Deno.removeSync(`${host}/client-key.pem`);
+  await checkExport(planExport({ dir, host: "vm1", layout: "vnc" }), { engine });
+  for (const [name, layout] of [["old", "libvirt"], ["server", "qemu"], ["client", "nbd"]]) {
+    await checkExport(planExport({ dir, host: name!, layout: layout! }), { engine });
+  }
+});
+
+Deno.test("checkExport() takes keys that are encrypted, and those of a strict profile", async () => {
+  using temp = temporaryDirectory();
+  const dir = await makeHosts(temp.path);
+  const engine = await chooseEngine();
+  const { issueHosts } = await import("../../ca/mod.ts");
+  await issueHosts([{ host: "locked" }], { dir, engine, hostPassphrase: "x" });
+  await issueHosts([{ host: "strict", profile: "strict" }], { dir, engine });
+  for (const [host, layout] of [["locked", "qemu"], ["strict", "qemu"], ["strict", "libvirt"]]) {
+    await checkExport(planExport({ dir, host: host!, layout: layout! }), { engine });
+  }
 });
 
 Deno.test("packExport() gives the same bytes for the same set, at the place that is asked for", async () => {

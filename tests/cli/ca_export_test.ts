@@ -99,6 +99,21 @@ Deno.test("ca export ends with 2 for flags that do not go together", async (t) =
   }
 });
 
+Deno.test("ca export hands out no key that is not the certificate's", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }, { name: "vm2" }] });
+  Deno.copyFileSync(`${pki.host("vm2")}/client-key.pem`, `${pki.host("vm1")}/client-key.pem`);
+  const args = ["ca", "export", "vm1", "--layout", "qemu", "--out", "out"];
+  const { code, stdout, stderr } = await virtcreds(args, { cwd: temp.path });
+  assertEquals([code, stdout], [1, ""]);
+  assertStringIncludes(
+    stderr,
+    "error: cannot export the credentials of vm1: its client-key.pem is not the key of its client-cert.pem\n",
+  );
+  assertStringIncludes(stderr, "hint: new keys and certificates for it: deno task ca renew vm1");
+  assertEquals([...Deno.readDirSync(temp.path)].map(({ name }) => name), ["pki"]);
+});
+
 Deno.test("ca export says of keys that never left their host where they belong there", async () => {
   using temp = temporaryDirectory();
   await makePki(`${temp.path}/pki`, { hosts: [] });
