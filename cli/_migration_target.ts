@@ -207,6 +207,9 @@ function tell(
     case "set aside":
       say(`the earlier guest is in ${event.file} now; --force replaces it instead`);
       break;
+    case "gathering":
+      say(`${event.peer}: connected, its ${event.channels} channels of multifd are awaited`);
+      break;
     case "active":
       say(`${event.peer}: receiving, ${room.describeTls(event.tls)}`);
       break;

@@ -6,6 +6,8 @@ import type { MultifdInit } from "./multifd_packet.ts";
 
 /** Longest time in ms from a source's first channel to its last one. */
 const GATHER_TIMEOUT = 30_000;
+/** Longest time in ms from a source's main connection to its first channel: it opens both at once. */
+const FIRST_CHANNEL_TIMEOUT = 10_000;
 /** Sources whose channels wait at once; the oldest makes room. */
 const MAX_SOURCES = 16;
 
@@ -21,8 +23,16 @@ interface Group {
 export class MultifdGathering implements Disposable {
   readonly #groups = new Map<string, Group>();
 
-  /** @param count Channels that each source must open. */
-  constructor(readonly count: number) {}
+  /**
+   * @param count Channels that each source must open.
+   * @param patience Longest silence in ms, where it is shorter than what is waited for otherwise.
+   */
+  constructor(readonly count: number, readonly patience: number = GATHER_TIMEOUT) {}
+
+  /** Whether all channels of a source are there. */
+  isWhole(source: string): boolean {
+    return this.#groups.get(source)?.count === this.count;
+  }
 
   /**
    * Takes a channel, which is the gathering's until its source's main connection has it.
@@ -55,10 +65,18 @@ export class MultifdGathering implements Disposable {
     if (++group.count === this.count) group.all.resolve(group.channels as ByteChannel[]);
   }
 
-  /** Waits for all channels of a source, which belong to the caller then. */
+  /**
+   * Waits for all channels of a source, which belong to the caller then.
+   *
+   * @throws {MigrationError} `REFUSED` if none comes, `PEER_CLOSED` if not all of them come.
+   */
   async take(source: string): Promise<ByteChannel[]> {
     const group = this.#group(source);
-    const channels = await group.all.promise;
+    const limit = Math.min(FIRST_CHANNEL_TIMEOUT, this.patience);
+    const first = setTimeout(() => {
+      if (group.count === 0) this.drop(source, noChannel(limit));
+    }, limit);
+    const channels = await group.all.promise.finally(() => clearTimeout(first));
     clearTimeout(group.timer);
     if (this.#groups.get(source) === group) this.#groups.delete(source);
     return channels;
@@ -91,17 +109,32 @@ export class MultifdGathering implements Disposable {
       all: Promise.withResolvers(),
     };
     group.all.promise.catch(() => {});
-    group.timer = setTimeout(() => this.drop(source, this.#late(group)), GATHER_TIMEOUT);
+    group.timer = setTimeout(() => this.drop(source, this.#late(group)), this.#limit);
     this.#groups.set(source, group);
     return group;
   }
 
+  get #limit(): number {
+    return Math.min(GATHER_TIMEOUT, this.patience);
+  }
+
   #late({ count }: Group): MigrationError {
+    if (count === 0) return noChannel(this.#limit);
     return new MigrationError("PEER_CLOSED", {
       cause: `before its channels were there: ${count} of ${this.count} came within ${
-        GATHER_TIMEOUT / 1000
+        this.#limit / 1000
       } s`,
       hint: "multifd-channels must be the same on both sides",
     });
   }
+}
+
+function noChannel(limit: number): MigrationError {
+  return new MigrationError("REFUSED", {
+    text: `the source has multifd off: it sent its stream and no channel within ${limit / 1000} s`,
+    hint: [
+      "set it there: migrate_set_capability multifd on",
+      "or do without it here: --capability multifd=off",
+    ],
+  });
 }

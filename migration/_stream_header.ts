@@ -118,7 +118,10 @@ function notAStream(magic: number): MigrationError {
   const hint = magic >>> 16 === TLS_HANDSHAKE
     ? "the other side speaks TLS: give --tls-creds here, or unset tls-creds there"
     : magic === MULTIFD_MAGIC
-    ? "this connection carries pages only: switch the capability multifd off at the source"
+    ? [
+      "this connection carries pages only: add --capability multifd=on here",
+      "or switch the capability multifd off at the source",
+    ]
     : magic === LIBVIRT_MAGIC
     ? "this is an image of `virsh save`: restore it with `virsh restore`"
     : undefined;

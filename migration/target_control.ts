@@ -48,6 +48,7 @@ export function controlTarget(setup: TargetSetup): ControlledTarget {
         beginState(state);
         break;
       case "refused":
+      case "gathering":
       case "set aside":
         break;
       case "failed":

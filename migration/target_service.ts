@@ -34,6 +34,8 @@ export type TargetEvent =
   | { readonly kind: "listening"; readonly address: Transport }
   /** An earlier guest has made room for a new one, and is in this file now. */
   | { readonly kind: "set aside"; readonly file: string }
+  /** The main connection of a source came, and not all of its channels are there yet. */
+  | { readonly kind: "gathering"; readonly peer: string; readonly channels: number }
   /** A source came, and its first bytes are there. */
   | { readonly kind: "active"; readonly peer: string; readonly tls?: TlsChannel }
   /** A peer that brought no migration: nothing of it was acted on. */
@@ -121,7 +123,9 @@ class Target {
   constructor(readonly options: TargetOptions, readonly listener: Acceptor) {
     const multifd = options.multifd?.();
     this.#compression = multifd?.compression ?? "none";
-    this.#gathering = multifd === undefined ? undefined : new MultifdGathering(multifd.channels);
+    this.#gathering = multifd === undefined
+      ? undefined
+      : new MultifdGathering(multifd.channels, options.idleTimeout);
     this.#waiting = new WaitingRoom(MAX_WAITING + (multifd?.channels ?? 0));
   }
 
@@ -252,8 +256,14 @@ class Target {
   }
 
   async #channelsOf(source: string, main: ByteChannel): Promise<readonly ByteChannel[]> {
+    const gathering = this.#gathering;
+    if (gathering === undefined) return [];
+    if (!gathering.isWhole(source)) {
+      const { count: channels } = gathering;
+      this.options.onEvent?.({ kind: "gathering", peer: main.peer, channels });
+    }
     try {
-      return await this.#gathering?.take(source) ?? [];
+      return await gathering.take(source);
     } catch (error) {
       main.close();
       throw error;

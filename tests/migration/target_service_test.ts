@@ -92,11 +92,11 @@ Deno.test("runTarget() ends with the first complete migration, its file in place
 
 Deno.test("runTarget() names each bad peer, keeps nothing of it and serves the next", async () => {
   using temp = temporaryDirectory();
-  await using target = await start({ file: `${temp.path}/guest`, firstByteTimeout: 100 });
+  await using target = await start({ file: `${temp.path}/guest`, firstByteTimeout: 1_500 });
   const whole = joined(records());
   const bad: [string, Uint8Array | undefined, "refused" | "failed"][] = [
     ["the peer closed the connection before the first byte", new Uint8Array(0), "refused"],
-    ["sent nothing for 0 s", undefined, "refused"],
+    ["sent nothing for 2 s", undefined, "refused"],
     ["Not a migration stream at byte 0", hex("16030100aa"), "failed"],
     ["the stream is not complete", whole.subarray(0, whole.length - 5), "failed"],
     ["Unknown savevm section type 9", joined([records()[0]!, hex("09")]), "failed"],
@@ -235,7 +235,7 @@ Deno.test("runTarget() keeps a verified source that is slow, whoever else comes"
 });
 
 Deno.test("runTarget() tells of each peer that says nothing, and recovers", async () => {
-  await using target = await start({ firstByteTimeout: 300 });
+  await using target = await start({ firstByteTimeout: 2_000 });
   await using _silent = await silentPeers(target.address, 80);
   // Those over the limit make room at once, the others go when their time is over.
   await target.event("refused", 80);
@@ -308,4 +308,19 @@ Deno.test("runSource() dials nobody when a name is to be verified without TLS", 
   );
   assertEquals([error.code, error.exitCode, error.hints.length], ["PARAMETER", 2, 1]);
   await assertRejects(() => listener.accept(AbortSignal.timeout(100)), DOMException, "timeout");
+});
+
+Deno.test("runTarget() with multifd names a source that has it off, and listens on", async () => {
+  const multifd = () => ({ channels: 2, compression: "none" }) as const;
+  await using target = await start({ multifd, idleTimeout: 300 });
+  const sent = send(target.address).catch((error) => error);
+  assertEquals((await target.event("gathering")).channels, 2);
+  const { error } = await target.event("refused");
+  assertEquals(
+    (error as Error).message,
+    "the source has multifd off: it sent its stream and no channel within 0.3 s",
+  );
+  await sent;
+  await send(target.address).catch(() => {});
+  await target.event("refused", 2);
 });
