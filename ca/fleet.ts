@@ -16,7 +16,8 @@ import { dueAt, isDue, type Validity } from "./validity.ts";
 
 /**
  * How it stands with a host, the worst first: a file cannot be read, a certificate is revoked, is
- * over, is not valid yet, ends within the time that was asked for, has used up two thirds of its life.
+ * over, is not valid yet, ends soon ({@linkcode FleetOptions.expiring}), has used up two thirds of
+ * its life.
  */
 export const HOST_STATES = [
   "damaged",
@@ -76,11 +77,17 @@ export interface Fleet {
   readonly hosts: readonly FleetHost[];
 }
 
+/** How long before its end, in ms, what was not renewed is `expiring`: 30 days. */
+export const ENDS_SOON = 30 * 86_400_000;
+
 /** How a fleet is looked at. */
 export interface FleetOptions {
   /** The authority's directory. */
   readonly dir: string;
-  /** What ends within this time, in ms, is `expiring`. */
+  /**
+   * What ends within this time, in ms, is `expiring`; by default what ends within
+   * {@linkcode ENDS_SOON} and should have been renewed, so that a short life is not so from its start.
+   */
   readonly expiring?: number | undefined;
   readonly clock?: Clock;
 }
@@ -91,7 +98,7 @@ export interface FleetOptions {
  * @throws {CaError} `CA_MISSING`, `CA_CERTIFICATE`, `CRL`.
  */
 export async function readFleet(options: FleetOptions): Promise<Fleet> {
-  const { dir, expiring = 0 } = options;
+  const { dir, expiring } = options;
   const now = (options.clock ?? systemClock)();
   const paths = pkiPaths(dir);
   const { certificate } = readAuthority(paths);
@@ -132,7 +139,12 @@ async function revokedIn(paths: PkiPaths): Promise<RevokedList> {
   }
 }
 
-function hostOf(held: HeldSet, revoked: RevokedList, now: Date, expiring: number): FleetHost {
+function hostOf(
+  held: HeldSet,
+  revoked: RevokedList,
+  now: Date,
+  expiring: number | undefined,
+): FleetHost {
   const all = held.certificates.map((one) => one.certificate);
   const names = all[0] === undefined ? [] : namesOf(all[0]);
   const earliest = (dates: readonly Date[]) =>
@@ -159,9 +171,11 @@ function hostOf(held: HeldSet, revoked: RevokedList, now: Date, expiring: number
   };
 }
 
-function stateOf(certificate: Certificate, now: Date, expiring: number) {
+function stateOf(certificate: Certificate, now: Date, expiring: number | undefined) {
   if (certificate.notAfter < now) return "expired";
   if (certificate.notBefore > now) return "early";
-  if (certificate.notAfter.getTime() - now.getTime() < expiring) return "expiring";
-  return isDue(certificate, now) ? "due" : "ok";
+  const isLate = isDue(certificate, now);
+  const span = expiring ?? (isLate ? ENDS_SOON : 0);
+  if (certificate.notAfter.getTime() - now.getTime() < span) return "expiring";
+  return isLate ? "due" : "ok";
 }

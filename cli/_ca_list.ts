@@ -25,9 +25,8 @@ export const caList: Command = {
     { name: "json", help: "one JSON object for each host" },
     { name: "csv", help: "CSV with a header" },
   ],
-  notes:
-    `A state is ok, due (two thirds of its time are gone), early (not valid yet), expired, revoked or
-damaged. No key is needed, and nothing is changed.`,
+  notes: `A state is ok, due (two thirds of its time are gone), expiring (ends within 30
+days besides), early (not valid yet), expired, revoked or damaged. No key is needed, and nothing is changed.`,
   run,
 };
 

@@ -15,8 +15,8 @@ export const caStatus: Command = {
   summary: "say what ends when: the CA, its CRL, every host",
   usage: "[--expiring SPAN] [--json|--prometheus|--nagios] [--dir DIR]",
   examples: [
-    ["deno task ca status", "a summary, and a line for each month in which something ends"],
-    ["deno task ca status --expiring 30d", "ends with 1 if something ends within 30 days"],
+    ["deno task ca status", "a summary; ends with 1 if something ends soon"],
+    ["deno task ca status --expiring 60d", "ends with 1 if something ends within 60 days"],
     [
       "deno task ca status --prometheus > /var/lib/node_exporter/virtcreds.prom",
       "for the textfile collector",
@@ -30,8 +30,10 @@ export const caStatus: Command = {
     { name: "prometheus", help: "Prometheus' text format" },
     { name: "nagios", help: "a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN" },
   ],
-  exitOne: "something has expired, is damaged, or ends within --expiring",
-  notes: "No key is needed, and nothing is changed.",
+  exitOne: "something has expired, is damaged, or ends soon (--expiring)",
+  notes:
+    `Without --expiring, what ends within 30 days is expiring; of a life of 90 days or fewer, what has
+less than a third of it left. No key is needed, and nothing is changed.`,
   run,
 };
 

@@ -20,7 +20,7 @@ async function everyState(dir: string): Promise<void> {
     hosts: [
       { name: "fine", ip: ["192.0.2.1"] },
       { name: "old", clock: daysFromNow(-100), days: 30 },
-      { name: "tired", clock: daysFromNow(-70), days: 100 },
+      { name: "tired", clock: daysFromNow(-100), days: 140 },
       { name: "soon", days: 10 },
       { name: "early", clock: daysFromNow(3) },
       { name: "bad" },
@@ -55,8 +55,10 @@ Deno.test("readFleet() tells how it stands with every host", async () => {
   assertEquals(await states({ dir, clock: daysFromNow(8) }), {
     ...expected,
     early: "ok",
-    soon: "due",
+    soon: "expiring",
   });
+  // Without a span of one's own: 30 days before the end, if it should have been renewed by then.
+  assertEquals((await states({ dir, clock: daysFromNow(11) })).tired, "expiring");
   const { authority, crl, hosts } = await readFleet({ dir });
   assertEquals([authority.name, authority.state, crl.count], ["CN=virtcreds CA", "ok", 2]);
   const fine = hosts.find((host) => host.host === "fine")!;

@@ -58,6 +58,11 @@ Deno.test("ca status summarizes, draws what ends when, and ends with 1 for what 
   const nagios = await status("--nagios", "--expiring", "25d");
   assertEquals(nagios.code, 1);
   assertMatch(nagios.stdout, /^VIRTCREDS WARNING - expiring: a; 2 hosts \| ok=1 /);
+  await makePki(`${cwd}/late`, { hosts: [{ name: "c", clock: daysFromNow(-345) }] });
+  const late = await status("--dir", "late");
+  assertEquals(late.code, 1);
+  assertStringIncludes(late.stdout, "\nhosts  1: 1 expiring\n");
+  assertEquals((await status("--dir", "late", "--expiring", "10d")).code, 0);
   const none = await virtcreds(["ca", "status", "--nagios", "--dir", "none"], { cwd });
   assertEquals([none.code, none.stderr], [3, ""]);
   assertMatch(none.stdout, /^VIRTCREDS UNKNOWN - there is no CA: none\/ca-cert\.pem/);
