@@ -49,6 +49,8 @@ export interface Installed {
   readonly dropped: readonly string[];
   /** Names of what the answer has and a host does not take from it. */
   readonly notTaken: readonly string[];
+  /** Paths of the keys outside the set, which they were copied from. */
+  readonly spareKeys: readonly string[];
   /** CRLs that were there before and are newer than the answer's. */
   readonly keptCrls: readonly KeptCrl[];
 }
@@ -98,6 +100,9 @@ export async function installSet(options: InstallOptions): Promise<Installed> {
       previous,
       ...besides,
       notTaken: entryNames(from).filter((name) => !isOfSet(name) || name.endsWith("-key.pem")),
+      spareKeys: realPath(keys) === realPath(to)
+        ? []
+        : set.certificates.map(({ role }) => `${keys}/${role}-key.pem`),
       keptCrls: crl.kept,
     };
   } catch (error) {

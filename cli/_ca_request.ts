@@ -1,6 +1,7 @@
 /** `ca request`: keys that stay on the host, and the request that goes to the CA in their place. */
 
 import { resolve } from "@std/path";
+import { shellWord } from "../base/mod.ts";
 import type { Installed, Role } from "../ca/mod.ts";
 import { KEY_TYPE_FLAG, keyTypeFor, untilText } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -152,6 +153,7 @@ function installedJson(done: Installed) {
     carried,
     dropped,
     notTaken,
+    spareKeys: done.spareKeys.map((key) => resolve(key)),
     keptCrls: done.keptCrls.map(({ issuer, number, answered }) => ({
       issuer,
       number: String(number),
@@ -181,6 +183,7 @@ async function printInstalled(done: Installed): Promise<void> {
   for (const { endpoint, qemu, ok, message } of verdicts) {
     if (!ok) say(`note: QEMU ${qemu} refuses it as a ${endpoint}: ${message}`);
   }
+  saySpareKeys(done);
   say("hint: a running QEMU keeps what it has loaded: make its TLS objects anew");
 }
 
@@ -198,4 +201,13 @@ function sayBesides({ previous, carried, dropped, notTaken, keptCrls }: Installe
     say(`note: not in the new set, but kept in ${previous}: ${dropped.join(", ")}`);
   }
   if (notTaken.length > 0) say(`note: not taken from the answer: ${notTaken.join(", ")}`);
+}
+
+/** A key that lies twice has twice as many readers. */
+function saySpareKeys({ dir, spareKeys }: Installed): void {
+  if (spareKeys.length === 0) return;
+  say(
+    `note: the keys are in ${dir} now, and a second time where they were made`,
+    `remove those: rm ${spareKeys.map(shellWord).join(" ")}`,
+  );
 }

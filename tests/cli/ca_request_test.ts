@@ -32,6 +32,14 @@ Deno.test("ca request, ca sign and ca request --install go from a host's keys to
   assertStringIncludes(installed.stdout, `dir=${cwd}/requests/vm1.example,endpoint=server`);
   const checked = await virtcreds(["creds", "check", "requests/vm1.example"], { cwd });
   assertEquals(checked.code, 0, checked.stdout);
+  assertEquals(installed.stderr.includes("a second time"), false);
+  const elsewhere = await ca("request", "--install", "pki/hosts/vm1.example", ...out, "--to", "q");
+  const [, remove] = /^note: the keys are in q now.*\nhint: remove those: (rm .*)$/m
+    .exec(elsewhere.stderr)!;
+  assertEquals(
+    remove,
+    "rm requests/vm1.example/server-key.pem requests/vm1.example/client-key.pem",
+  );
   const renewed = await ca("renew", "--all");
   assertMatch(renewed.stderr, /note: the keys of vm1\.example are on the host/);
 });
