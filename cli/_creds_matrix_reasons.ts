@@ -36,7 +36,7 @@ export function matrixReasons(matrix: Matrix): MatrixReason[] {
   );
   return [...merged.values()].map((all): MatrixReason => ({
     kind: all[0]!.kind,
-    hosts: all.map(({ host }) => matrix.hosts[host]!.name),
+    hosts: [...new Set(all.map(({ host }) => matrix.hosts[host]!.name))],
     roles: [...new Set(all.flatMap(({ roles }) => [...roles]))],
     by: Math.max(...all.map(({ by }) => by.size)),
     refusal: all[0]!.refusal,

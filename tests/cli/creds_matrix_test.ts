@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { matrixReasons } from "../../cli/_creds_matrix_reasons.ts";
+import { whatIs } from "../../cli/_creds_matrix_text.ts";
 import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki, type Pki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -45,6 +47,34 @@ Deno.test("creds matrix draws who reaches whom, and says of each fault what both
     "The server certificate pki/hosts/late.example/server-cert.pem has expired",
   );
   assertMatch(stdout, /mend: deno task ca renew late\.example --dir pki$/m);
+});
+
+Deno.test("matrixReasons() names each host once, in whatever roles it is refused", () => {
+  const entry = (name: string, kind: number) => {
+    const dir = `pki/hosts/${name}`;
+    return { name, dir, qemu: ["10.2"], names: [], roles: [], trust: 0, kind };
+  };
+  const hosts = ["f.example", "g.example", "h.example"].map(entry);
+  const refusal = (by: "source" | "destination") => ({
+    by,
+    when: "session" as const,
+    code: "PEER_NOT_TRUSTED",
+    message: "The certificate is not trusted",
+    seen: "",
+    cause: "it is not trusted",
+    mend: "deno task ca issue HOST",
+  });
+  const pair = (from: number, to: number) => {
+    const refusals = [
+      ...(to > 0 ? [refusal("source")] : []),
+      ...(from > 0 ? [refusal("destination")] : []),
+    ];
+    return { state: "refused", refusals, names: [] } as const;
+  };
+  const reasons = matrixReasons({ hosts, pair });
+  assertEquals(reasons.map(whatIs), [
+    "g.example, h.example are refused as source and destination by 2 hosts",
+  ]);
 });
 
 Deno.test("creds matrix --inventory takes names, roles and versions of QEMU from the file", async () => {
