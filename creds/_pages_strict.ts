@@ -158,6 +158,13 @@ export const STRICT_PAGES: readonly Page[] = [
     "chmod o-w DIR/*.pem",
   ),
   page(
+    "DIRECTORY_WRITABLE",
+    [],
+    "whoever may write to the directory may put an authority or a key of their own there, whatever the modes of the files are",
+    "ls -ld DIR",
+    "chmod go-w DIR",
+  ),
+  page(
     "KEY_GROUP_ACCESS",
     [],
     "a group may read the private key; that is right where QEMU runs as an account of that group, and else one reader too many",

@@ -20,6 +20,7 @@ export function* fileFindings(
   mending: MendContext,
   keys: KeyRegister | undefined,
 ): Iterable<StrictFinding> {
+  yield* directories(inspection);
   yield* permissions(inspection);
   if (keys !== undefined) yield* sharedKeys(inspection, mending, keys);
   yield* lists(inspection, mending);
@@ -34,6 +35,35 @@ const modeOf = ({ state }: CredentialFile): number | undefined =>
   state.kind === "present" ? state.mode : undefined;
 
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
+
+/** Whoever may write to a directory may put another file in the place of each of its files. */
+function* directories(inspection: Inspection): Iterable<StrictFinding> {
+  const parents = filesOf(inspection).map(({ path }) => path.replace(/\/[^/]*$/, ""));
+  for (const dir of new Set([inspection.dir.replace(/(?<=.)\/+$/, ""), ...parents])) {
+    const mode = directoryMode(dir);
+    if (mode === undefined || (mode & 0o022) === 0) continue;
+    const isAnybody = (mode & 0o002) !== 0;
+    yield {
+      code: "DIRECTORY_WRITABLE",
+      severity: isAnybody ? "error" : "warning",
+      file: dir,
+      cause: `${
+        isAnybody ? "every user of this machine" : "its group"
+      } may add files to it and replace those in it (mode ${octal(mode)})`,
+      mend: `chmod go-w ${quote(dir)}`,
+    };
+  }
+}
+
+function directoryMode(dir: string): number | undefined {
+  try {
+    const { isDirectory, mode } = Deno.statSync(dir);
+    return isDirectory ? mode ?? undefined : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
+  }
+}
 
 function* permissions(inspection: Inspection): Iterable<StrictFinding> {
   const layout = layoutOf(inspection.dir);

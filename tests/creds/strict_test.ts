@@ -143,6 +143,8 @@ const ROWS: Readonly<Record<string, Change & { readonly reference?: string }>> =
   "warning CN_NOT_IN_SAN": { host: { dns: ["vm2.example"] } },
   "warning SAN_MISFORMED": { host: { dns: ["vm1.example", "vm_1.example"] } },
   "error FILE_WRITABLE": { then: (dir) => Deno.chmodSync(`${dir}/ca-cert.pem`, 0o646) },
+  "error DIRECTORY_WRITABLE": { then: (dir) => Deno.chmodSync(dir, 0o757) },
+  "warning DIRECTORY_WRITABLE": { then: (dir) => Deno.chmodSync(dir, 0o770) },
   "info KEY_GROUP_ACCESS": { then: (dir) => Deno.chmodSync(`${dir}/server-key.pem`, 0o640) },
   "warning KEY_GROUP_ACCESS": {
     place: "/pki/hosts/vm1",
