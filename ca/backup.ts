@@ -107,11 +107,15 @@ export const LARGEST = 2 ** 32;
 /** Reads a backup, all of it known to be whole before the first file comes. */
 export async function* readBackup(file: string, passphrase: string): AsyncIterable<ArchiveFile> {
   const opened = await openCms(readFileLimited(file, LARGEST), passphrase);
-  const refuse = (cause: string, hint: string) => new CaError("BACKUP", { file, cause, hint });
+  const refuse = (cause: string, hint: string | readonly string[]) =>
+    new CaError("BACKUP", { file, cause, hint });
   if (opened === "wrong") {
     throw refuse(
-      "the passphrase does not fit",
-      "it is the one that was given to ca backup, not that of the CA's key",
+      "the passphrase does not fit, or the file is damaged",
+      [
+        "it is the one that was given to ca backup, not that of the CA's key",
+        "if it is that one, take another copy of the file",
+      ],
     );
   }
   if (opened === "damaged") throw refuse("it is damaged", "take another copy of it");

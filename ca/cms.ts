@@ -17,6 +17,7 @@ import {
   readDer,
   readDerWhole,
   readOid,
+  sameBytes,
   Tag,
   VirtcredsError,
 } from "../base/mod.ts";
@@ -35,6 +36,7 @@ const ROUNDS = 600_000;
 const MAX_ROUNDS = 10_000_000;
 
 const BLOCK = 16;
+const SALT = 16;
 const KEY = 32;
 const NONCE = 12;
 const TAG_BYTES = 16;
@@ -57,7 +59,7 @@ export async function sealCms(
   passphrase: string,
 ): Promise<Uint8Array[]> {
   const [salt, iv, nonce, key] = [
-    randomBytes(16),
+    randomBytes(SALT),
     randomBytes(BLOCK),
     randomBytes(NONCE),
     randomBytes(KEY),
@@ -67,7 +69,19 @@ export async function sealCms(
   const encrypted: Uint8Array[] = [];
   for await (const piece of pieces) encrypted.push(cipher.update(piece));
   encrypted.push(cipher.final());
-  const recipient = der(
+  const recipient = recipientInfo(salt, ROUNDS, iv, wrapKey(key, wrapper, iv));
+  key.fill(0);
+  wrapper.fill(0);
+  return frame(recipient, nonce, encrypted, cipher.getAuthTag());
+}
+
+function recipientInfo(
+  salt: Uint8Array,
+  rounds: number,
+  iv: Uint8Array,
+  wrapped: Uint8Array,
+): Uint8Array {
+  return der(
     0xa3,
     derInteger(0),
     // IMPLICIT [0] of an AlgorithmIdentifier.
@@ -76,16 +90,13 @@ export async function sealCms(
       derOid(PBKDF2),
       derSequence(
         derOctetString(salt),
-        derInteger(ROUNDS),
+        derInteger(rounds),
         derSequence(derOid(HMAC_SHA256), der(Tag.NULL)),
       ),
     ),
     derSequence(derOid(PWRI_KEK), derSequence(derOid(AES_256_CBC), derOctetString(iv))),
-    derOctetString(wrapKey(key, wrapper, iv)),
+    derOctetString(wrapped),
   );
-  key.fill(0);
-  wrapper.fill(0);
-  return frame(recipient, nonce, encrypted, cipher.getAuthTag());
 }
 
 /** Puts the parts together without copying what was encrypted. */
@@ -220,7 +231,7 @@ function readParts(bytes: Uint8Array): Parts | "damaged" | undefined {
       wrapped!.content.length === 3 * BLOCK && nonce!.content.length === NONCE &&
       mac!.content.length === TAG_BYTES && encrypted!.tag === 0x80;
     if (!isFit) return "damaged";
-    return {
+    const parts: Parts = {
       salt: salt!.content,
       rounds: count,
       iv: iv!.content,
@@ -229,10 +240,28 @@ function readParts(bytes: Uint8Array): Parts | "damaged" | undefined {
       encrypted: encrypted!.content,
       tag: mac!.content,
     };
+    return isAsWritten(bytes, parts) ? parts : "damaged";
   } catch (error) {
     if (!(error instanceof VirtcredsError || error instanceof TypeError)) throw error;
     return isOurs ? "damaged" : undefined;
   }
+}
+
+/**
+ * What no key covers, versions, tags, lengths and names of algorithms, is as we would have written
+ * it with the same parameters.
+ */
+function isAsWritten(bytes: Uint8Array, parts: Parts): boolean {
+  const { salt, rounds, iv, wrapped, nonce, encrypted, tag } = parts;
+  if (salt.length !== SALT) return false;
+  const recipient = recipientInfo(salt, rounds, iv, wrapped);
+  let at = 0;
+  for (const piece of frame(recipient, nonce, [encrypted], tag)) {
+    const same = piece === encrypted || sameBytes(bytes.subarray(at, at + piece.length), piece);
+    if (!same) return false;
+    at += piece.length;
+  }
+  return at === bytes.length;
 }
 
 function parametersOf(algorithm: DerElement, oid: string): DerElement {

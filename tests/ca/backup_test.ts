@@ -18,6 +18,7 @@ import { run } from "../support/command.ts";
 import { assertWholeSet } from "../support/credential_set.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const engine = await chooseEngine();
@@ -163,6 +164,8 @@ Deno.test("restoreBackup() touches nothing that is there", async () => {
   assertEquals(snapshot(`${temp.path}/empty`), snapshot(dir));
 });
 
+const DOES_NOT_FIT = "the passphrase does not fit, or the file is damaged";
+
 Deno.test("restoreBackup() refuses a wrong passphrase and every damage before it writes anything", async () => {
   using temp = temporaryDirectory();
   const { dir, file } = await makeFleet(temp.path);
@@ -178,7 +181,7 @@ Deno.test("restoreBackup() refuses a wrong passphrase and every damage before it
     assertEquals(error.code, "BACKUP");
     return error.facts.cause;
   };
-  assertEquals(await refusal(whole, "another"), "the passphrase does not fit");
+  assertEquals(await refusal(whole, "another"), DOES_NOT_FIT);
   for (const at of [-1, 320, whole.length >> 1]) {
     const bytes = whole.slice();
     bytes[at < 0 ? bytes.length + at : at]! ^= 1;
@@ -285,6 +288,41 @@ Deno.test("openCms() opens what sealCms() made, of any size", async () => {
     assert(Array.isArray(opened));
     assertEquals((await new Blob(opened as BlobPart[]).bytes()).length, size);
   }
+});
+
+Deno.test("openCms() refuses every bit of a header that is another, and any of the rest", async () => {
+  const data = crypto.getRandomValues(new Uint8Array(2000));
+  const sealed = await new Blob(await sealCms(each([data]), "x") as BlobPart[]).bytes();
+  const header = sealed.length - data.length - 18;
+  const find = (part: readonly number[]) =>
+    sealed.findIndex((_, i) => part.every((octet, j) => sealed[i + j] === octet));
+  // To try these takes 600,000 rounds or more each: salt, count, vector, wrapped key, nonce.
+  const iv = find([0x01, 0x2a, 0x04, 0x10]) + 4;
+  const rounds = find([0x02, 0x03, 0x09, 0x27, 0xc0]);
+  const nonce = find([0x01, 0x2e, 0x30, 0x11, 0x04, 0x0c]) + 6;
+  const slow = [[rounds - 16, 16], [rounds + 2, 3], [iv, 16], [iv + 18, 48], [nonce, 12]]
+    .flatMap(([at, size]) => Array.from({ length: size! }, (_, i) => at! + i));
+  const isOpened = async (at: number, bit: number) => {
+    const bytes = sealed.slice();
+    bytes[at]! ^= 1 << bit;
+    return Array.isArray(await openCms(bytes, "x"));
+  };
+  for (let at = 0; at < header; at++) {
+    for (let bit = 0; bit < 8 && !slow.includes(at); bit++) {
+      assert(!await isOpened(at, bit), `octet ${at}, bit ${bit}`);
+    }
+  }
+  const count = soakCount(400, 8);
+  for (let i = 0; i < count; i++) {
+    const rest = header + Math.floor(Math.random() * (sealed.length - header));
+    // The upper octets of the count would be minutes.
+    const low = slow.filter((at) => at !== rounds + 2);
+    const bit = Math.floor(Math.random() * 8);
+    for (const at of [rest, low[Math.floor(Math.random() * low.length)]!]) {
+      assert(!await isOpened(at, bit), `octet ${at}, bit ${bit}`);
+    }
+  }
+  soakRow("openCms() with a bit that is another", count, "each refused");
 });
 
 programTest("openssl and tar open a backup, and openssl refuses a damaged one", [

@@ -93,7 +93,7 @@ Deno.test("ca backup and ca restore go there and back, and say what is wrong", a
   );
   assertEquals([wrong.code, wrong.stderr.split("\n")[0]], [
     1,
-    "error: cannot use backup pki.cms: the passphrase does not fit",
+    "error: cannot use backup pki.cms: the passphrase does not fit, or the file is damaged",
   ]);
   const none = await ca("backup", "other.cms");
   assertEquals([none.code, none.stderr.split("\n")[0]], [2, "error: a backup needs a passphrase"]);
