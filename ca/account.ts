@@ -56,6 +56,12 @@ export function localId({ name, id }: TarAccount, option: AccountOption): number
   return [...ids.values()].includes(id) ? id : undefined;
 }
 
+/** An account of this machine by its number; without a name where it has none here. */
+export function localAccount(id: number, option: AccountOption): TarAccount {
+  const rows = readIds(option === "--owner" ? "/etc/passwd" : "/etc/group");
+  return { name: [...rows].find(([, number]) => number === id)?.[0] ?? "", id };
+}
+
 function readIds(file: string): ReadonlyMap<string, number> {
   try {
     const rows = readTextLimited(file).split("\n").map((row) => row.split(":"));

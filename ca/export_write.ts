@@ -2,7 +2,7 @@
 
 import { createFile, fileError, syncDirectory } from "../base/mod.ts";
 import { CREDENTIAL_FILES } from "../creds/mod.ts";
-import { type AccountOption, localId } from "./account.ts";
+import { type AccountOption, localAccount, localId } from "./account.ts";
 import { CaError } from "./error.ts";
 import type { ExportEntry, ExportPlan } from "./export.ts";
 import { isOwnDirectory, isThere, leadsInto, removeAll, rename } from "./pki.ts";
@@ -12,6 +12,8 @@ import type { TarAccount } from "./tar.ts";
 export interface ExportWritten {
   /** Paths of the files, in the layout's order. */
   readonly files: readonly string[];
+  /** What was planned, with the modes and owners that it has now. */
+  readonly entries: readonly ExportEntry[];
   /** Entries that keep the owner or group that they were made with, and why. */
   readonly unowned: "" | "not root" | "unknown";
   /** Directories that were there and have another mode than the layout wants. */
@@ -69,7 +71,13 @@ export function writeExport(
     for (const path of staged.keys()) removeAll(path);
   }
   const written = files.map(({ path }) => at(path));
-  return { files: written, unowned: owners.unowned, modes, stale: staleIn(plan, at, written) };
+  return {
+    files: written,
+    entries: plan.entries.map((entry) => asItIs(entry, at(entry.path))),
+    unowned: owners.unowned,
+    modes,
+    stale: staleIn(plan, at, written),
+  };
 }
 
 /** There are the CA's own certificate and the set that the host is renewed from. */
@@ -151,6 +159,17 @@ function own(path: string, { owner, group }: ExportEntry, owners: Owners): void 
   } catch (error) {
     throw fileError(error, path, "write");
   }
+}
+
+function asItIs(entry: ExportEntry, path: string): ExportEntry {
+  const { mode, uid, gid } = Deno.statSync(path);
+  if (mode === null || uid === null || gid === null) return entry;
+  return {
+    ...entry,
+    mode: mode & 0o7777,
+    owner: localAccount(uid, "--owner"),
+    group: localAccount(gid, "--group"),
+  };
 }
 
 /** Makes a directory unless it is there; what others made keeps its mode. */

@@ -70,7 +70,8 @@ export const caExport: Command = {
 the paths of the host, names and numbers of owners, and is the same for the same set; as root,
 tar takes the name where the host knows it, else the number. QEMU's group is qemu (Fedora, RHEL,
 SUSE), else number 64055, which is libvirt-qemu on Debian and Ubuntu; --group names another.
---out replaces each file in one step. Without being root it can set no owners, and says so.
+--out replaces each file in one step, and shows the modes and owners that all has then. Without
+being root it can set no owners, and says so.
 A server of QEMU before 10.2 that finds no dh-params.pem looks for a prime of its own at every
 start; one from 10.2 on knows the groups itself, and warns about the file.`,
   run,
@@ -144,7 +145,7 @@ async function write(plan: ExportPlan, out: string, input: Input): Promise<void>
   const { writeExport } = await import("../ca/mod.ts");
   const asked = (["owner", "group"] as const).filter((name) => input.get(name) !== undefined);
   const written = writeExport(plan, out, asked.map((name) => `--${name}` as const));
-  show(plan, out.replace(/(.)\/+$/, "$1"), input);
+  show({ ...plan, entries: written.entries }, out.replace(/(.)\/+$/, "$1"), input);
   sayWritten(plan, written, out);
 }
 
@@ -154,7 +155,7 @@ function show(plan: ExportPlan, place: string, input: Input): void {
   const whose = ({ owner, group }: ExportEntry) =>
     owner === undefined && group === undefined
       ? "user"
-      : `${owner?.name || owner?.id || "user"}:${group?.name || group?.id || "user"}`;
+      : `${owner?.name || (owner?.id ?? "user")}:${group?.name || (group?.id ?? "user")}`;
   if (input.on("json")) {
     for (const entry of plan.entries) {
       const { source, mode } = entry;

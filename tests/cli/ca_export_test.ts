@@ -99,6 +99,28 @@ Deno.test("ca export ends with 2 for flags that do not go together", async (t) =
   }
 });
 
+Deno.test("ca export --out shows the modes and owners that were set", async () => {
+  using temp = temporaryDirectory();
+  await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }] });
+  const cwd = temp.path;
+  Deno.mkdirSync(`${cwd}/out`);
+  Deno.chmodSync(`${cwd}/out`, 0o711);
+  const args = ["ca", "export", "vm1", "--layout", "qemu", "--out", "out"];
+  const text = await virtcreds(args, { cwd });
+  const json = await virtcreds([...args, "--json"], { cwd });
+  assertEquals([text.code, json.code], [0, 0], text.stderr + json.stderr);
+  const rows = text.stdout.trimEnd().split("\n").slice(1).map((row) => row.split(/ +/));
+  const objects = json.stdout.trimEnd().split("\n").map((row) => JSON.parse(row));
+  assertEquals([rows.length, rows[0]![0]], [7, "0711"]);
+  for (const [i, [mode, owner, path]] of rows.entries()) {
+    const real = await run("stat", ["-c", "%a %U:%G %u %g", `${cwd}/${path}`]);
+    const [bits, names, uid, gid] = real.stdout.trim().split(" ");
+    assertEquals([mode, owner], [bits!.padStart(4, "0"), names], path);
+    const { mode: has, owner: user, group } = objects[i];
+    assertEquals([has, user.id, group.id], [mode, Number(uid), Number(gid)]);
+  }
+});
+
 Deno.test("ca export hands out no key that is not the certificate's", async () => {
   using temp = temporaryDirectory();
   const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }, { name: "vm2" }] });
