@@ -1,6 +1,6 @@
 /** Certificates for hosts that keep their keys: issued from the requests that they made. */
 
-import { BaseError, VirtcredsError } from "../base/mod.ts";
+import { BaseError, shellWord, VirtcredsError } from "../base/mod.ts";
 import { type ReadRequest, readRequests, type RefusedName } from "./csr_file.ts";
 import { CaError } from "./error.ts";
 import { namesOf } from "./held.ts";
@@ -8,7 +8,7 @@ import { parseHostName, type SubjectName } from "./host_name.ts";
 import { type IssueContext, type IssuedHost, issueEach, refuseWithoutAuthority } from "./issue.ts";
 import { type IssuedRecord, readIssued } from "./issued.ts";
 import { readAuthority } from "./issuer.ts";
-import { pkiPaths } from "./pki.ts";
+import { isThere, pkiPaths } from "./pki.ts";
 import { type Role, ROLES } from "./profile.ts";
 import { type HostOptions, type HostRequest, type KeptKey, parseRequest } from "./request.ts";
 import { readRevoked, type RevokedList } from "./revoked.ts";
@@ -249,7 +249,36 @@ function checkKeys(
         `take it back by its name: deno task ca sign ${file} --host ${host} --dir ${options.dir}`,
       );
     }
+    if (!hosts.includes(host)) refuseTakeover(host, key, file, options, known);
   }
+}
+
+/**
+ * A request says itself whose it is: of a host that has other keys, only who vouches for it by
+ * `--host` can know that.
+ */
+function refuseTakeover(
+  host: string,
+  key: string,
+  file: string,
+  { dir }: SignOptions,
+  known: Known,
+): void {
+  const own = issuedFor(host, known);
+  if (own.length === 0) return;
+  const { hosts } = pkiPaths(dir);
+  const isHere = ROLES.some((role) => isThere(`${hosts}/${host}/${role}-key.pem`));
+  const isSeen = own.some(({ certificate }) => certificate.spki.toHex() === key);
+  if (isSeen && !isHere) return;
+  throw new CaError("REQUEST", {
+    file,
+    cause: isHere
+      ? `the keys of ${host} were made here, and would be replaced`
+      : `${host} has other keys, and none has been signed that is this one`,
+    hint: `if you know that it comes from ${host}: deno task ca sign ${
+      shellWord(file)
+    } --host ${host} --dir ${shellWord(dir)}`,
+  });
 }
 
 /** Which request is for which endpoint: one that names none gets what no other asks for. */

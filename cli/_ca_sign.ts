@@ -61,7 +61,8 @@ export const caSign: Command = {
   exitOne: "a file could not be signed, or a name that was asked for was refused",
   notes:
     `A FILE has PKCS#10 requests, PEM or DER, of any tool; several files of one host make one set. Without
---host the host is the one that the request names: look where the file comes from. Who made it
+--host the host is the one that the request names: look where the file comes from. A host that has
+other keys, or whose keys were made here, gets new ones by --host alone. Who made the request
 has to have signed it with its key. Granted are, of the names asked for, HOST itself, the ones
 given with --dns and --ip, those of its row in the inventory, and those of the certificates that
 it had; the rest is refused by name, and all else that a request wants is the CA's to decide. A

@@ -356,6 +356,25 @@ Deno.test("signRequests() refuses keys that were revoked, or are another's", asy
   assertEquals(keys.host, "vm1.example");
 });
 
+Deno.test("signRequests() replaces the keys of a host only where the host is named", async () => {
+  using temp = temporaryDirectory();
+  const { dir, sign } = await stage(temp.path);
+  const made = await issueHost({ dir, engine, host: "vm1.example" });
+  const before = Deno.readTextFileSync(`${made.dir}/server-cert.pem`);
+  assertMatch(refusal(await sign()), /the keys of vm1\.example were made here, and would be/);
+  const rows = [parseRequest({ host: "vm1.example" })];
+  assertMatch(refusal(await sign({ rows })), /were made here/);
+  assertWholeSet(made.dir);
+  assertEquals(Deno.readTextFileSync(`${made.dir}/server-cert.pem`), before);
+  granted(await sign({ hosts: ["vm1.example"] }));
+  granted(await sign());
+  const anew = await makeHostKeys({ host: "vm1.example", out: `${temp.path}/new`, engine });
+  const other = { files: [anew.request] };
+  assertMatch(refusal(await sign(other)), /vm1\.example has other keys/);
+  granted(await sign({ ...other, hosts: ["vm1.example"] }));
+  granted(await sign(other));
+});
+
 Deno.test("signRequests() never issues for a key that did not sign, nor for a file with a key in it", async () => {
   using temp = temporaryDirectory();
   const { dir, keys, sign } = await stage(temp.path);
