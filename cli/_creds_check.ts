@@ -86,6 +86,7 @@ export const credsCheck: Command = {
       default: "text",
       help: "how it is shown",
     },
+    { name: "json", help: "the same as --format json" },
     {
       name: "fail-on",
       value: "SEVERITY",
@@ -129,7 +130,8 @@ async function run(input: Input): Promise<number> {
     // What a system reads is all one host's.
     ...(input.on("strict") && !input.on("system") ? { keys } : {}),
   };
-  const render = RENDERERS[input.get("format")!]!(at ?? new Date());
+  const format = input.on("json") ? "json" : input.get("format")!;
+  const render = RENDERERS[format]!(at ?? new Date());
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
   for (const place of places) {

@@ -20,6 +20,7 @@ export const credsSecret: Command = {
     { name: "key", value: "FILE", help: "the master key: 32 bytes as they are" },
     { name: "id", value: "ID", default: "sec0", help: "id of the secret" },
     { name: "keyid", value: "ID", default: "masterKey0", help: "id of the master key's secret" },
+    { name: "json", help: "one JSON object: {objects: [TEXT, TEXT]}" },
   ],
   notes:
     `It prints one object per line, in the order in which QEMU must have them; put -object before
@@ -39,8 +40,11 @@ What is printed may be seen by anybody who has not the master key; keep that fil
     const secret = await readSecret();
     if (secret.length === 0) throw usage("no secret on standard input", "give it with <FILE");
     const { data, iv } = sealSecret(secret, key);
-    console.log(`secret,id=${keyId},file=${file.replaceAll(",", ",,")}`);
-    console.log(`secret,id=${id},keyid=${keyId},iv=${iv},format=base64,data=${data}`);
+    const objects = [
+      `secret,id=${keyId},file=${file.replaceAll(",", ",,")}`,
+      `secret,id=${id},keyid=${keyId},iv=${iv},format=base64,data=${data}`,
+    ];
+    console.log(input.on("json") ? JSON.stringify({ objects }) : objects.join("\n"));
     return 0;
   },
 };

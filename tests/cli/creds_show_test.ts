@@ -79,7 +79,8 @@ programTest("creds secret encrypts what qemu-img decrypts", ["qemu-img", "openss
   Deno.renameSync(`${dir.path}/key.pem`, `${host}/client-key.pem`);
   const master = `${dir.path}/master.key`;
   Deno.writeFileSync(master, crypto.getRandomValues(new Uint8Array(32)));
-  const seal = (stdin: string) => virtcreds(["creds", "secret", "--key", master], { stdin });
+  const seal = (stdin: string, ...flags: string[]) =>
+    virtcreds(["creds", "secret", "--key", master, ...flags], { stdin });
   const load = async (objects: string) => {
     const all = [
       ...objects.trim().split("\n"),
@@ -92,6 +93,8 @@ programTest("creds secret encrypts what qemu-img decrypts", ["qemu-img", "openss
   const { code, stdout } = await seal("s3cret, word\n");
   assertEquals([code, await load(stdout)], [0, ""]);
   assertFalse(stdout.includes("s3cret"));
+  const json = JSON.parse((await seal("s3cret, word", "--json")).stdout);
+  assertEquals(await load(json.objects.join("\n")), "");
   assertMatch(await load((await seal("another")).stdout), /Decryption has failed/);
   assertFalse((await seal("s3cret, word\n")).stdout === stdout, "the vector is used again");
   assertEquals((await seal("")).code, 2);

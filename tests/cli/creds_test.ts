@@ -87,7 +87,7 @@ Deno.test("creds check judges for libvirt in its words, instead of QEMU or besid
   const host = pki.host("vm1");
   Deno.removeSync(`${host}/ca-cert.pem`);
   const args = [host, "--endpoint", "server", "--libvirt"];
-  const { code, stdout } = await check([...args, "all", "--format", "json"]);
+  const { code, stdout } = await check([...args, "all", "--json"]);
   assertEquals([code, parse(stdout).map(({ qemu }) => qemu)], [
     1,
     LIBVIRT_PROFILES.map(({ name }) => name),
