@@ -9,6 +9,7 @@ import { fileFindings, type KeyRegister, type StrictFinding } from "./_strict_fi
 import type { Certificate } from "./certificate.ts";
 import type { Finding } from "./finding.ts";
 import type { ChainContext } from "./path.ts";
+import { isIssuedBy } from "./signature.ts";
 import { validatePath } from "./validate.ts";
 
 /** What one line of QEMU or libvirt said. */
@@ -132,13 +133,17 @@ function* pathFindings(
   { engine, chain }: StrictContext,
 ): Iterable<StrictFinding> {
   const { endpoint, anchors } = inspection;
+  const known = anchors?.ok ? anchors.value : [];
+  // OpenSSL goes up to where nothing is above, whatever else is in the file.
+  const trusted = known.filter((one) => !known.some((other) => isBelow(one, other)));
+  const between = known.filter((one) => !trusted.includes(one));
   for (const identity of identitiesOf(inspection)) {
     const leaf = leafOf(identity);
     if (leaf === undefined) continue;
     const result = validatePath(leaf, {
       engine,
-      trusted: anchors?.ok ? anchors.value : [],
-      intermediates: aboveOf(identity),
+      trusted,
+      intermediates: [...aboveOf(identity), ...between],
       at: chain.now,
       endpoint,
       keyUsage: ["digitalSignature"],
@@ -157,6 +162,11 @@ function* pathFindings(
       reference: /^\d/.test(section) ? `RFC 5280 ${section}` : section,
     };
   }
+}
+
+function isBelow(one: Certificate, other: Certificate): boolean {
+  return !isIssuedBy(one, one) && !sameBytes(one.subject.raw, other.subject.raw) &&
+    isIssuedBy(one, other);
 }
 
 /** Whether one line of QEMU accepts what another refuses. */
