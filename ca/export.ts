@@ -240,10 +240,13 @@ const CROSS: Readonly<Record<string, string>> = { cert: "key", key: "cert" };
 /** A directory on the host, which is no business of this machine. */
 function placeOf(place: string): string {
   const parts = place.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..") || parts.length === 0 || /\p{Cc}/u.test(place)) {
+  const isRelative = !/^(\/|~\/+[^/])/.test(place);
+  if (isRelative || parts.includes("..") || parts.length === 0 || /\p{Cc}/u.test(place)) {
     throw new CaError("EXPORT_OPTION", {
       option: "--place",
-      cause: "it is no directory of its own",
+      cause: isRelative
+        ? "it starts neither at / nor at ~/, the home of the user"
+        : "it is no directory of its own",
       hint: "name one such as --place /etc/pki/qemu",
     });
   }

@@ -86,6 +86,9 @@ const REFUSED: readonly (readonly [
   [{ host: "vm1", layout: "qemu", group: "99999999" }, "ACCOUNT", "--group '99999999' cannot"],
   [{ host: "vm1", layout: "qemu", place: "/srv/../etc" }, "EXPORT_OPTION", "cannot use --place"],
   [{ host: "vm1", layout: "qemu", place: "/" }, "EXPORT_OPTION", "cannot use --place"],
+  ...["", "relative", "./etc/pki", "~", "~/", "~root/pki"].map((place) =>
+    [{ host: "vm1", layout: "qemu", place }, "EXPORT_OPTION", "neither at / nor at ~/"] as const
+  ),
 ];
 
 Deno.test("planExport() refuses what could only disappoint on the host", async (t) => {
@@ -183,6 +186,7 @@ Deno.test("packExport() gives the same bytes for the same set, at the place that
     packExport(planExport({ dir, host: "vm1", layout: "libvirt-user", place }));
   assertEquals(pack(), pack());
   assertEquals([pack().root, pack("/srv//tls/").root], ["~", "/"]);
+  assertEquals(pack("~//.pki/libvirt/"), pack());
   const text = new TextDecoder("latin1").decode(pack("/srv//tls/").bytes);
   assert(text.startsWith("srv/tls/\0"), text.slice(0, 100));
   const long = `/${"x".repeat(99)}/${"y".repeat(99)}`;
