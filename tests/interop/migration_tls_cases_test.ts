@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Address, formatAddress } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
+import { defaultCapabilities } from "../../migration/capabilities.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
 import { migrationEnd, runState } from "../../migration/qmp_client.ts";
 import { runSource } from "../../migration/source_service.ts";
@@ -188,7 +189,7 @@ programTest(
     const dirs = await makeDirectories(temp.path);
     const file = await record(temp.path, dirs);
     using source = await openStreamFile(file);
-    for (const one of TLS_CASES.filter(({ multifd }) => !multifd)) {
+    for (const one of TLS_CASES) {
       await t.step(one.name, async () => {
         await using qemu = await startQemu({ args: ["-incoming", "defer"] });
         await equip(qemu, one, "server", dirs);
@@ -200,7 +201,8 @@ programTest(
           : await incomingAddress(qemu);
         using objects = await makeObjects(one, "client", dirs);
         const parameters = { ...defaultParameters(), ...parametersOf(one, "client") };
-        const sent = await runSource({ address, objects, parameters, source }).then(
+        const capabilities = { ...defaultCapabilities(), multifd: one.multifd ?? false };
+        const sent = await runSource({ address, objects, parameters, capabilities, source }).then(
           () => "ok",
           (error) => (error as Error).message,
         );
