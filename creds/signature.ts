@@ -48,9 +48,38 @@ function checkSignature(engine: Engine, signed: Signed, issuer: Certificate): bo
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     // Of RSA-PSS GnuTLS refuses the parameters that it has no name for.
-    return signed.signatureAlgorithm.oid === RSA_PSS ? false : undefined;
+    if (signed.signatureAlgorithm.oid === RSA_PSS) return false;
+    return isReadByGnutls(issuer.publicKey) ? undefined : false;
   }
 }
+
+/** A key that GnuTLS cannot read has signed nothing, whatever another library makes of it. */
+function isReadByGnutls({ oid, curve }: Certificate["publicKey"]): boolean {
+  return oid === EC ? GNUTLS_CURVES.includes(curve ?? "") : GNUTLS_KEYS.includes(oid);
+}
+
+const EC = "1.2.840.10045.2.1";
+
+/** P-192, P-224, P-256, P-384 and P-521. */
+const GNUTLS_CURVES = [
+  "1.2.840.10045.3.1.1",
+  "1.3.132.0.33",
+  "1.2.840.10045.3.1.7",
+  "1.3.132.0.34",
+  "1.3.132.0.35",
+];
+
+/** RSA, RSA-PSS, DSA, Ed25519, Ed448 and the three of GOST. */
+const GNUTLS_KEYS = [
+  "1.2.840.113549.1.1.1",
+  "1.2.840.113549.1.1.10",
+  "1.2.840.10040.4.1",
+  "1.3.101.112",
+  "1.3.101.113",
+  "1.2.643.2.2.19",
+  "1.2.643.7.1.1.1.1",
+  "1.2.643.7.1.1.1.2",
+];
 
 const RSA_PSS = "1.2.840.113549.1.1.10";
 

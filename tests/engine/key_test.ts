@@ -158,7 +158,12 @@ for (const engine of engines) {
         algorithm: ALGORITHMS["Ed25519"],
       },
     ];
-    for (const one of bad) {
+    for (const [i, one] of bad.entries()) {
+      // To GnuTLS a key that it cannot read has signed nothing.
+      if (engine.name === "gnutls" && i >= 3) {
+        assertEquals(engine.verify({ ...one, data, signature }), false);
+        continue;
+      }
       const error = await assertRejects(
         () => Promise.try(() => engine.verify({ ...one, data, signature })),
         EngineError,

@@ -13,15 +13,26 @@ const EC = ["ecparam", "-name", "prime256v1", "-genkey", "-noout"];
 const RSA = ["genrsa", "2048"];
 const EXTENSIONS = ["-extfile", "ext"];
 const INSECURE = "The certificate uses an insecure algorithm";
+const NOT_TRUSTED = "The certificate is not trusted";
 const NO_HEADER = "Base64 unexpected header error.";
+
+/** Whose key each authority has. */
+const AUTHORITY_KEY = {
+  ec: "ec",
+  rsa: "rsa",
+  v1: "ec",
+  sha1: "ec",
+  brainpool: "brainpool",
+  secp256k1: "secp256k1",
+} as const;
 
 interface Kind {
   /** Arguments that make the leaf's key on standard output. */
   readonly key?: readonly string[];
   /** Arguments that sign the leaf. */
   readonly sign?: readonly string[];
-  /** The authority: one on P-256, one of RSA, one of version 1, one that signed itself with SHA-1. */
-  readonly by?: "ec" | "rsa" | "v1" | "sha1";
+  /** The authority; without a word one on P-256. */
+  readonly by?: keyof typeof AUTHORITY_KEY;
   /** Arguments that turn the certificate into what is in server-cert.pem. */
   readonly turn?: readonly string[];
   /** How QEMU's message ends; empty where it accepts. */
@@ -66,6 +77,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
   "serial number -5": { sign: [...EXTENSIONS, "-set_serial", "-5"], says: "" },
   "authority of version 1": { by: "v1", says: "is missing basic constraints for a CA" },
   "authority that signed itself with SHA-1": { by: "sha1", says: "" },
+  "CA on brainpool": { by: "brainpool", says: NOT_TRUSTED },
+  "CA on secp256k1": { by: "secp256k1", says: NOT_TRUSTED },
   "text before the certificate": { turn: ["x509", "-text"], says: "" },
   "DER": { turn: ["x509", "-outform", "DER"], says: NO_HEADER },
   "TRUSTED CERTIFICATE": { turn: ["x509", "-trustout"], says: NO_HEADER },
@@ -98,7 +111,7 @@ programTest("checkCredentials() and qemu-img agree on what openssl makes", [
     await t.step(name, async () => {
       await openssl(...key.slice(0, 1), "-out", "server-key.pem", ...key.slice(1));
       await openssl("req", "-new", "-key", "server-key.pem", "-subj", "/CN=vm1", "-out", "csr");
-      const issuer = ["-CA", `${by}.pem`, "-CAkey", `${by === "rsa" ? "rsa" : "ec"}-key.pem`];
+      const issuer = ["-CA", `${by}.pem`, "-CAkey", `${AUTHORITY_KEY[by]}-key.pem`];
       const serial = sign.includes("-set_serial") ? [] : ["-set_serial", "77"];
       const request = ["x509", "-req", "-in", "csr", "-days", "9", "-out", "server-cert.pem"];
       await openssl(...request, ...issuer, ...serial, ...sign);
@@ -151,6 +164,10 @@ async function makeAuthorities(
   await selfSign("ec-key.pem", "ec");
   await selfSign("rsa-key.pem", "rsa");
   await selfSign("ec-key.pem", "sha1", "-sha1");
+  for (const [name, curve] of [["brainpool", "brainpoolP256r1"], ["secp256k1", "secp256k1"]]) {
+    await openssl("ecparam", "-name", curve!, "-genkey", "-noout", "-out", `${name}-key.pem`);
+    await selfSign(`${name}-key.pem`, name!);
+  }
   await openssl("req", "-new", "-key", "ec-key.pem", "-subj", "/CN=v1 CA", "-out", "v1.csr");
   await openssl(
     "x509",
