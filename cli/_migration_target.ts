@@ -105,6 +105,10 @@ export const migrationTarget: Command = {
       );
       try {
         return await runUntilEnd(target, address, plan, signal, stop.signal);
+      } catch (error) {
+        // One that ends the program is no event.
+        if (state.status === "failed" && !signal.aborted) watch.finish([]);
+        throw error;
       } finally {
         stop.abort();
         // A partial file is gone before the program is.

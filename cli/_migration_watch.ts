@@ -1,10 +1,11 @@
 /** What programs and people see of a migration's course: `--json` and `--report`. */
 
+import { VirtcredsError } from "../base/mod.ts";
 import type { MigrationControls } from "../migration/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { say } from "./_console.ts";
-import type { MigrationRoom } from "./_migration.ts";
-import { refuseOtherFile, writePage } from "./_page_file.ts";
+import { messageOf, type MigrationRoom } from "./_migration.ts";
+import { checkPageFile, writePage } from "./_page_file.ts";
 
 /** The flags. */
 export const WATCH_FLAGS: readonly Flag[] = [
@@ -23,14 +24,15 @@ const INTERVAL = 500;
 export interface MigrationWatch extends Disposable {
   /** Tells of a block of memory. */
   digest(block: string, sha256: string): void;
-  /** Writes what there is to write at the end of a migration. */
+  /** Writes what there is to write at the end of a migration; what fails is a warning. */
   finish(facts: readonly (readonly [string, string])[]): void;
 }
 
 /**
  * Watches as the flags say.
  *
- * @throws {BaseError} `FILE_NOT_WRITABLE` If the report would replace what is no report.
+ * @throws {BaseError} `FILE_NOT_WRITABLE` If the report cannot be written, or would replace what is
+ * no report.
  */
 export function watchMigration(
   input: Input,
@@ -38,7 +40,7 @@ export function watchMigration(
   { side, state }: Pick<MigrationControls, "side" | "state">,
 ): MigrationWatch {
   const file = input.get("report");
-  if (file !== undefined) refuseOtherFile(file);
+  if (file !== undefined) checkPageFile(file);
   const recorder = file === undefined ? undefined : new room.CourseRecorder(state);
   const isJson = input.on("json");
   const emit = (event: string, data: unknown) => {
@@ -68,14 +70,19 @@ export function watchMigration(
     finish(facts) {
       if (isJson) progress();
       if (file === undefined) return;
-      const page = room.migrationReport({
-        side,
-        state,
-        course: recorder!.course,
-        facts,
-        date: new Date(),
-      });
-      writePage(file, page);
+      try {
+        writePage(
+          file,
+          room.migrationReport({ side, state, course: recorder!.course, facts, date: new Date() }),
+        );
+      } catch (error) {
+        // The guest has gone over or it has not: a page changes nothing about that.
+        say(
+          `warning: there is no report: ${messageOf(error)}`,
+          ...(error instanceof VirtcredsError ? error.hints : []),
+        );
+        return;
+      }
       say(`the report is in ${file}`);
     },
     [Symbol.dispose]() {

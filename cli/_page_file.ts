@@ -19,6 +19,26 @@ export function writePage(file: string, html: string): void {
 }
 
 /**
+ * Checks early what {@linkcode writePage} will need, so that a mistake shows before long work.
+ *
+ * @throws {BaseError} `FILE_NOT_WRITABLE`.
+ */
+export function checkPageFile(file: string): void {
+  refuseOtherFile(file);
+  const probe = `${file}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    Deno.openSync(probe, { write: true, createNew: true }).close();
+    Deno.removeSync(probe);
+  } catch (error) {
+    const known = fileError(error, file, "write");
+    if (!(known instanceof BaseError) || !(error instanceof Deno.errors.NotFound)) throw known;
+    const folder = file.replace(/\/?[^/]*$/, "") || "/";
+    const hint = `create the folder first: mkdir -p ${shellWord(folder)}`;
+    throw new BaseError(known.code, { ...known.facts, hint }, { cause: error });
+  }
+}
+
+/**
  * Refuses a place where something is that no page may replace; an empty file is nothing to lose.
  *
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
