@@ -19,6 +19,8 @@ import {
 } from "./pki.ts";
 import { ROLES } from "./profile.ts";
 
+export type { KeptCrl };
+
 /** What is put together, and where. */
 export interface InstallOptions {
   /** Directory that came from the authority: `pki/hosts/HOST`. */
