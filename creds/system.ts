@@ -4,7 +4,8 @@
  */
 
 import type { Endpoint } from "../engine/mod.ts";
-import { readLibvirtConf, type Settings } from "./_libvirt_conf.ts";
+import { findConfFault, readLibvirtConf, type Settings } from "./_libvirt_conf.ts";
+import type { Finding } from "./finding.ts";
 import { findLayout, type Layout, type LayoutName } from "./layout.ts";
 import { isDirectory, type PlacedLayout, placeLayout } from "./layout_place.ts";
 import { LIBVIRT_PROFILES } from "./profiles.ts";
@@ -20,6 +21,10 @@ export interface SystemPlace extends PlacedLayout {
   readonly verifyPeer: boolean;
   /** libvirt's words, where a configuration names a directory that is not there. */
   readonly refused?: string;
+  /** Where it is a configuration that the daemon cannot read: libvirt's words. */
+  readonly fault?: string;
+  /** Settings that name it, or a file of it, by a relative path. */
+  readonly relative?: readonly string[];
 }
 
 /** A system to look at. */
@@ -71,6 +76,7 @@ export function findSystemPlaces(options: SystemOptions = {}): SystemPlace[] {
   const root = (options.root ?? "/").replace(/\/+$/, "");
   const at = { ...options, root };
   return [
+    ...faultyConfigurations(at),
     ...daemonPlaces(at),
     ...userPlaces(at),
     ...qemuPlaces(at, readLibvirtConf(`${root}/etc/libvirt/qemu.conf`)),
@@ -82,7 +88,8 @@ export async function checkSystemPlace(
   place: SystemPlace,
   options: CheckOptions,
 ): Promise<Verdict[]> {
-  const { dir, refused, endpoints, verifyPeer } = place;
+  const { dir, refused, fault, endpoints, verifyPeer, relative = [] } = place;
+  if (fault !== undefined) return damagedConf(dir, fault);
   if (refused !== undefined) {
     const endpoint = endpoints[0] ?? "server";
     return LIBVIRT_PROFILES.map(({ name }) => noDirectory(dir, endpoint, name, refused));
@@ -93,7 +100,59 @@ export async function checkSystemPlace(
     if (verdicts.some((verdict) => verdict.endpoint === endpoint)) continue;
     verdicts.push(...await checkCredentials(dir, { ...settings, endpoint }));
   }
-  return verdicts;
+  if (relative.length === 0) return verdicts;
+  const finding = relativeFinding(dir, relative);
+  return verdicts.map((one) => ({ ...one, findings: [...one.findings, finding] }));
+}
+
+function damagedConf(file: string, message: string): Verdict[] {
+  const finding: Finding = {
+    code: "CONF_DAMAGED",
+    severity: "error",
+    file,
+    message,
+    cause: "the daemon does not start with it, and what it would read is not known",
+    mend: "write NAME = VALUE on a line of its own, a text in quotation marks, or # before it",
+  };
+  const outcome = { ok: false, message, findings: [finding] };
+  return LIBVIRT_PROFILES.map(({ name }) => ({
+    ...{ dir: file, endpoint: "server" as const, qemu: name },
+    ...outcome,
+  }));
+}
+
+function relativeFinding(dir: string, settings: readonly string[]): Finding {
+  return {
+    code: "CONF_RELATIVE",
+    severity: "warning",
+    file: dir,
+    message: "",
+    cause: `${
+      settings.join(", ")
+    } has a relative path, which counts from wherever the program runs: from / for a daemon`,
+    mend: `write the whole path in ${settings.join(", ")}`,
+  };
+}
+
+/** What libvirt and QEMU, which run in the root directory, make of a path. */
+function below(root: string, path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `${root}/${parts.join("/")}`;
+}
+
+function faultyConfigurations(at: At): SystemPlace[] {
+  return ["qemu", "libvirtd", "virtproxyd"].flatMap((name): SystemPlace[] => {
+    const dir = `${at.root}/etc/libvirt/${name}.conf`;
+    const fault = findConfFault(dir);
+    if (fault === undefined) return [];
+    const placed = { ...placeLayout(findLayout("libvirt"), at), dir, paths: {} };
+    const readers = [`the settings of ${name === "qemu" ? "libvirt's QEMU driver" : name}`];
+    return [{ ...placed, readers, endpoints: [], verifyPeer: true, fault }];
+  });
 }
 
 type At = SystemOptions & { readonly root: string };
@@ -106,11 +165,13 @@ function daemonPlaces(at: At): SystemPlace[] {
     const conf = readLibvirtConf(`${at.root}/etc/libvirt/${daemon}.conf`);
     const paths = { ...placed.paths };
     const changed: string[] = [];
+    const relative: string[] = [];
     for (const [setting, file] of FILE_SETTINGS) {
       const value = textOf(conf, setting);
       if (value === undefined) continue;
       changed.push(setting);
-      paths[file] = `${at.root}${value}`;
+      if (!value.startsWith("/")) relative.push(setting);
+      paths[file] = value.startsWith("/") ? `${at.root}${value}` : below(at.root, value);
     }
     const isDefault = changed.length === 0;
     // Both read the same files where neither says otherwise.
@@ -118,7 +179,7 @@ function daemonPlaces(at: At): SystemPlace[] {
     const because = isDefault ? "by default" : `with ${changed.join(", ")} of ${daemon}.conf`;
     const readers = [`${isDefault ? layout.reader : daemon}, ${because}`];
     const verifyPeer = conf.get("tls_no_verify_certificate") !== 1;
-    return [{ ...placed, paths, readers, endpoints: [], verifyPeer }];
+    return [{ ...placed, paths, readers, endpoints: [], verifyPeer, relative }];
   });
 }
 
@@ -175,14 +236,16 @@ function qemuPlaces(at: At, conf: Settings): SystemPlace[] {
       setting: named === undefined ? undefined : setting,
     }];
   });
-  if (common !== undefined || isDirectory(`${at.root}${commonPlace}`)) {
+  if (common !== undefined || isDirectory(below(at.root, commonPlace))) {
     const setting = common === undefined ? undefined : "default_tls_x509_cert_dir";
     const reader = `QEMU, by ${setting ?? "default and convention"}`;
     uses.unshift({ ...{ place: commonPlace, reader, setting }, ...COMMON_USE });
   }
   return [...Map.groupBy(uses, ({ place }) => place)].flatMap(([place, same]): SystemPlace[] => {
     const { layout } = same[0]!;
-    const placed = placeLayout({ ...layout, place }, at);
+    const isRelative = !place.startsWith("/");
+    const path = isRelative ? below("", place) : place;
+    const placed = placeLayout({ ...layout, place: path }, at);
     const named = same.find(({ setting }) => setting !== undefined)?.setting;
     const isMissing = !isDirectory(placed.dir);
     if (isMissing && named === undefined) return [];
@@ -191,6 +254,7 @@ function qemuPlaces(at: At, conf: Settings): SystemPlace[] {
       readers: same.map(({ reader }) => reader),
       endpoints: [...new Set(same.flatMap(({ endpoint }) => endpoint ?? []))],
       verifyPeer: same.some(({ verifies }) => verifies),
+      ...(isRelative && named !== undefined ? { relative: [named] } : {}),
       ...(isMissing ? { refused: `${named} directory '${place}' does not exist` } : {}),
     }];
   });

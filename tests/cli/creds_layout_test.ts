@@ -158,6 +158,35 @@ spice_tls_x509_cert_dir = '/etc/pki/nowhere'
   ]);
 });
 
+Deno.test("creds check --system names directories that are relative, and settings that are none", async () => {
+  using dir = temporaryDirectory();
+  const pki = await makeHost(dir.path);
+  const root = `${dir.path}/img`;
+  lay(root, findLayout("migrate"), pki.host("vm1.example"), "/x");
+  configure(root, "qemu.conf", `migrate_tls_x509_cert_dir="../../x"\n`);
+  const find = async () => {
+    const { code, stdout } = await check(dir.path, "--system", "--root", root, "--format", "json");
+    const found = parse(stdout).flatMap(({ findings }) => findings);
+    return [code, [...new Set(found.map((one) => `${one.code} ${one.file}: ${one.message}`))]];
+  };
+  const relative = `CONF_RELATIVE ${root}/x: `;
+  assertEquals(await find(), [0, [relative]]);
+  const rows: readonly (readonly [file: string, text: string | Uint8Array, fault: string])[] = [
+    ["qemu.conf", "# a\nvnc_tls = \n", ":2: expecting a value"],
+    ["qemu.conf", 'x = [ "a",\n  "b" ]\n?\n', ":3: expecting a name"],
+    ["libvirtd.conf", Uint8Array.of(0xff, 0, 0x93, 10, 7, 0xfe), ":1: expecting a name"],
+  ];
+  for (const [file, text, fault] of rows) {
+    configure(root, "qemu.conf", 'a = [ "b",\n "c" ] # d\n\n');
+    const path = `${root}/etc/libvirt/${file}`;
+    if (typeof text === "string") Deno.writeTextFileSync(path, text);
+    else Deno.writeFileSync(path, text);
+    const message = `configuration file syntax error: ${path}${fault}`;
+    assertEquals(await find(), [1, [`CONF_DAMAGED ${path}: ${message}`]]);
+    Deno.removeSync(path);
+  }
+});
+
 Deno.test("creds check --system reads the files that libvirtd.conf names, and both roles that are needed", async () => {
   using dir = temporaryDirectory();
   const pki = await makeHost(dir.path);
