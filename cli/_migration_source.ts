@@ -11,6 +11,7 @@ import {
   type MigrationRoom,
   readCapabilities,
   readParameters,
+  warnOfMismatch,
 } from "./_migration.ts";
 import {
   isMonitored,
@@ -182,6 +183,7 @@ function sourceOpener(input: Input): SourceOpener {
       },
     });
     say(`${file}: ${source.length} bytes, ${room.describeContent(source.summary)}`);
+    warnOfMismatch(source.summary);
     const memory = source.summary.blocks.reduce((sum, block) => sum + block.usedLength, 0);
     return { source, memory, running: false, close: source };
   };
@@ -196,6 +198,12 @@ function makeGuest(input: Input, room: MigrationRoom, size: string): OpenedSourc
     return text === undefined ? undefined : room.parseGuestRam(text);
   };
   const [dirtyRate, workingSet] = [bytes("dirty-rate"), bytes("dirty-set")];
+  if (workingSet !== undefined && workingSet > ram) {
+    throw usage(
+      `--dirty-set ${input.get("dirty-set")} is more than --guest-ram ${size}`,
+      `--dirty-set ${size}, or none for all of the memory`,
+    );
+  }
   const [machine, block] = [input.get("guest-machine"), input.get("guest-block")];
   const guest = room.builtInGuest({
     ram,
@@ -224,6 +232,8 @@ function tell(
   switch (event.kind) {
     case "connected":
       return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
+    case "sent":
+      return say("waiting for the destination's acknowledgement");
     case "set aside":
       return say(`the earlier file is ${event.file} now`);
     case "failed":

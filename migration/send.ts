@@ -28,6 +28,8 @@ export interface SendOptions {
   readonly context?: SendContext;
   /** Called for each chunk, with the bytes so far, and all there are where that is known. */
   readonly onProgress?: (bytes: number, total: number | undefined) => void;
+  /** Called when all is written and the destination is to acknowledge it. */
+  readonly onSent?: () => void;
 }
 
 /** A stream that was sent whole. */
@@ -155,6 +157,7 @@ class Sender {
 
   async #acknowledgement(): Promise<Sending["acknowledged"]> {
     if (this.source.returnPath) {
+      this.options.onSent?.();
       const end = await this.#peer;
       if (end.kind === "shut" && end.value === 0) return "shut";
       throw this.#left(end);

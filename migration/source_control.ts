@@ -25,6 +25,8 @@ import type { StreamSource } from "./stream_file.ts";
 /** What happens at a source. */
 export type SourceEvent =
   | { readonly kind: "connected"; readonly peer: string; readonly tls: TlsChannel | undefined }
+  /** All is written, and the destination is to acknowledge it. */
+  | { readonly kind: "sent" }
   | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
   /** An earlier guest has made room for this one, and is in this file now. */
   | { readonly kind: "set aside"; readonly file: string }
@@ -111,6 +113,7 @@ async function migrateOnce(
         setStatus(state, "active");
         setup.onEvent({ kind: "connected", peer, tls });
       },
+      onSent: () => setup.onEvent({ kind: "sent" }),
       onSetAside: (file) => setup.onEvent({ kind: "set aside", file }),
       onProgress: (bytes) => {
         state.bytes = bytes;

@@ -92,6 +92,11 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   ],
   [["source", "--migrate", "tcp:127.0.0.1:1"], 2, /nothing to send/],
   [
+    ["source", "--migrate=tcp:127.0.0.1:1", "--guest-ram=16M", "--dirty-set=64M"],
+    2,
+    /--dirty-set 64M is more than --guest-ram 16M/,
+  ],
+  [
     ["source", "--migrate", "tcp:127.0.0.1:1", "--in", "a", "--guest-ram", "1M"],
     2,
     /exclude each other/,
@@ -127,7 +132,7 @@ Deno.test("migration target says where it listens and what it got, and ends with
   assertEquals(sent.code, 0, sent.stderr);
   assertMatch(
     sent.stderr,
-    /completed: \d+ bytes in \S+ s \(\S+ MB\/s\), virtcreds-guest-1, plain, .*acknowledged/,
+    /waiting for the destination's acknowledgement\ncompleted: \d+ bytes in \S+ s \(\S+ MB\/s\), virtcreds-guest-1, plain, .*acknowledged/,
   );
   assertEquals(await target.exit, 0);
   assertMatch(
