@@ -201,10 +201,26 @@ function chainOf(
     at = issuer;
   }
   if (chain.length === 0 && isThere(cross)) {
-    const crossed = readCertificate(cross);
+    const crossed = readCross(cross);
     if (sameBytes(crossed.spki, own.spki) && crossed.notAfter >= now) chain.push(crossed);
   }
   return chain.map((one) => encodePem("CERTIFICATE", one.raw)).join("");
+}
+
+function readCross(file: string): Certificate {
+  try {
+    return readCertificate(file);
+  } catch (error) {
+    if (!(error instanceof VirtcredsError)) throw error;
+    throw new CaError("CA_CERTIFICATE", {
+      file,
+      cause: reason(error),
+      hint: [
+        "put it back from a backup: hosts that trust the old CA alone need it",
+        `or, where every host trusts the next CA already: rm ${file}`,
+      ],
+    }, { cause: error });
+  }
 }
 
 /** Names an issuer as what it signs has it. */

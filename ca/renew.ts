@@ -185,7 +185,10 @@ function renewalOf(held: HeldSet, options: RenewOptions): HostRequest {
       continue;
     }
     if (!isThere(keyFile)) {
-      if (!rekeyed) throw refuse(`${keyFile} is missing`, "make new keys: --rekey");
+      if (!rekeyed) {
+        const command = `deno task ca renew ${held.host} --rekey --dir ${options.dir}`;
+        throw refuse(`${keyFile} is missing`, `make new keys: ${command}`);
+      }
       continue;
     }
     const pem = readTextLimited(keyFile);

@@ -1,6 +1,6 @@
 /** Where a roll-over from one CA to the next stands: nothing but what the files say. */
 
-import { type Clock, systemClock } from "../base/mod.ts";
+import { type Clock, systemClock, VirtcredsError } from "../base/mod.ts";
 import type { Certificate } from "../creds/mod.ts";
 import { CaError } from "./error.ts";
 import { heldHosts, type HeldSet, readCertificate, readHeld, trustOf } from "./held.ts";
@@ -43,10 +43,33 @@ export function readRotation(paths: PkiPaths): Rotation {
         `one of them is of another time: see whose they are: openssl x509 -noout -subject -in ${paths.next}/${CA_CERTIFICATE_FILE}`,
     });
   }
-  const read = (dir: string) => readCertificate(`${dir}/${CA_CERTIFICATE_FILE}`);
+  const read = (dir: string) => otherIn(dir, certificates);
   if (next) return { position: "started", own, other: read(paths.next), certificates };
   if (former) return { position: "issuing", own, other: read(paths.former), certificates };
   return { position: "none", own, other: undefined, certificates };
+}
+
+/**
+ * The certificate of the CA that waits or goes. Where its own file is lost, the bundle still has it,
+ * at its end, as every step writes it: enough to give the roll-over up or to finish it.
+ */
+function otherIn(dir: string, certificates: readonly Certificate[]): Certificate {
+  const file = `${dir}/${CA_CERTIFICATE_FILE}`;
+  try {
+    return readCertificate(file);
+  } catch (error) {
+    if (!(error instanceof VirtcredsError)) throw error;
+    const last = certificates.at(-1)!;
+    if (certificates.length > 1) return last;
+    throw new CaError("ROTATION", {
+      option: "tell where the roll-over stands",
+      cause: error.message,
+      hint: [
+        `put ${file} and the key beside it back, from a backup`,
+        `or, where no roll-over is under way, move ${dir} away`,
+      ],
+    }, { cause: error });
+  }
 }
 
 /**

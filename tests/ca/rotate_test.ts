@@ -175,6 +175,68 @@ Deno.test("a roll-over goes back as far as it came, and leaves nothing of the ne
   await assertAllMeet(kept, engine);
 });
 
+function spoil(place: string, damage: string): void {
+  for (const { name } of [...Deno.readDirSync(place)]) {
+    if (damage === "emptied") Deno.removeSync(`${place}/${name}`);
+    else Deno.writeTextFileSync(`${place}/${name}`, "junk");
+  }
+}
+
+for (const damage of ["emptied", "of junk"]) {
+  Deno.test(`a roll-over whose next CA's directory is ${damage} is given up`, async () => {
+    using temp = temporaryDirectory();
+    const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] });
+    const before = Deno.readTextFileSync(`${dir}/ca-cert.pem`);
+    const { name } = await startRotation({ dir, engine });
+    spoil(`${dir}/next`, damage);
+    assertEquals(rotationStatus({ dir }).next?.name, name);
+    await assertRejects(() => issueRotation({ dir, engine }), CaError);
+    const end = await abandonRotation({ dir, engine });
+    assertEquals([end.done, end.dropped?.name], [true, name]);
+    assertEquals(Deno.readTextFileSync(`${dir}/hosts/a/ca-cert.pem`), before);
+  });
+
+  Deno.test(`a roll-over whose old CA's directory is ${damage} is finished`, async () => {
+    using temp = temporaryDirectory();
+    const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] });
+    await startRotation({ dir, engine });
+    await issueRotation({ dir, engine });
+    spoil(`${dir}/former`, damage);
+    if (damage === "of junk") {
+      const { hints } = await assertRejects(() => finishRotation({ dir, engine }), CaError);
+      assertMatch(hints[1]!, / rm .*cross-cert\.pem$/);
+      Deno.removeSync(`${dir}/former/cross-cert.pem`);
+    }
+    assertEquals((await finishRotation({ dir, engine })).done, true);
+    assertEquals(rotationStatus({ dir }).position, "none");
+  });
+}
+
+Deno.test("a directory of no roll-over is told from one whose certificate is lost", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [] });
+  Deno.mkdirSync(`${dir}/next`);
+  const { code, hints } = await assertRejects(() => startRotation({ dir, engine }), CaError);
+  assertEquals([code, hints], ["ROTATION", [
+    `put ${dir}/next/ca-cert.pem and the key beside it back, from a backup`,
+    `or, where no roll-over is under way, move ${dir}/next away`,
+  ]]);
+});
+
+Deno.test("issueRotation() names the command that makes a lost key anew", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] });
+  await startRotation({ dir, engine });
+  Deno.removeSync(`${dir}/hosts/a/server-key.pem`);
+  const { outcomes: [outcome] } = await issueRotation({ dir, engine });
+  assert(outcome?.ok === false);
+  assertEquals((outcome.error as CaError).hints, [
+    `make new keys: deno task ca renew a --rekey --dir ${dir}`,
+  ]);
+  await renewHosts({ dir, engine, rekey: true, selection: { kind: "hosts", hosts: ["a"] } });
+  assertEquals((await finishRotation({ dir, engine })).done, true);
+});
+
 Deno.test("a life that a CA's end cut is whole again under the next CA, and under the old one", async () => {
   using temp = temporaryDirectory();
   const days = (dir: string, host: string) => {
