@@ -21,6 +21,8 @@ export interface BackendOptions {
   readonly options: readonly (readonly [name: string, value: string])[];
   /** The name of a descriptor that the client has passed. */
   readonly descriptor?: string;
+  /** Why no device can be made of it, however well it is written. */
+  readonly unsupported?: string;
 }
 
 const COMMON = { logfile: optional(text), logappend: optional(bool) } as const;
@@ -86,7 +88,7 @@ const ADDRESS: Shape<BackendOptions> = tagged(["inet", "unix", "vsock", "fd"], (
   }
   if (type === "vsock") {
     readMembers({ cid: text, port: text }, data, at);
-    throw refused("socket family AF_VSOCK unsupported");
+    return { options: [], unsupported: "socket family AF_VSOCK unsupported" };
   }
   if (type === "unix") return { options: optionsOf(readMembers(UNIX, data, at)) };
   const { numeric: _, "keep-alive": _1, mptcp: _2, ...inet } = readMembers(INET, data, at);

@@ -165,6 +165,7 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
 
 /** Makes a device of a command's argument. */
 function fromQmp(id: string, backend: BackendOptions, session: MonitorSession): Chardev {
+  if (backend.unsupported !== undefined) throw refused(backend.unsupported);
   const before = [...backend.options];
   if (backend.descriptor !== undefined) {
     const number = session.descriptors.take(backend.descriptor);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { connect } from "../../channel/mod.ts";
 import {
   type Board,
@@ -133,6 +133,15 @@ programTest(
     const [here, there] = pair();
     const serving = serveQmp(there, monitor);
     const ours = await openQmp(here);
+    // What is wrong with the address is for the kernel to say, of which device is not.
+    const vsock = { type: "vsock", data: { cid: "3", port: "1" } };
+    const backend = { type: "socket", data: { addr: vsock, server: false } };
+    for (const qmp of [qemu.qmp, ours]) {
+      assertMatch(
+        String(await answer(qmp, "chardev-add", { id: "v", backend })),
+        /^error: .*Failed to add chardev 'v': /,
+      );
+    }
     for (const [command, args] of COMMANDS) {
       const expected = await answer(qemu.qmp, command, args);
       assertEquals(
