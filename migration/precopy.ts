@@ -236,7 +236,8 @@ class Precopy {
     const ram = this.#ram;
     ram.normal += this.#batch.normal.length;
     ram.duplicate += this.#batch.zero.length;
-    ram.remaining = this.#remaining() + this.guest.log.count * DEFAULT_PAGE_SIZE;
+    // As QEMU counts: what is written meanwhile is seen at the next pass.
+    ram.remaining = this.#remaining();
     this.#state.bytes += bytes;
     await this.#pace.spend(bytes);
     const { bandwidth } = this.#pace;

@@ -51,6 +51,21 @@ Deno.test("builtInGuest() sends again what it wrote meanwhile, and what arrives 
   assertEquals(await guest.digest(), digest, "a guest that has gone writes no more");
 });
 
+Deno.test("builtInGuest() never has more left to send than it has memory", async () => {
+  const guest = builtInGuest({ ram: 8 * MiB, dirtyRate: 900 * MiB });
+  const parameters = {
+    ...defaultParameters(),
+    "max-bandwidth": 64 * MiB,
+    "downtime-limit": 2000,
+  };
+  const state = initialState();
+  let most = 0;
+  for await (const _ of guest.chunks({ state, parameters })) {
+    most = Math.max(most, state.ram!.remaining);
+  }
+  assert(most > 0 && most <= 8 * MiB, `${most} bytes`);
+});
+
 Deno.test("builtInGuest() slows down a guest that writes faster than it can be sent", async () => {
   const guest = builtInGuest({ ram: 16 * MiB, dirtyRate: 200 * MiB });
   const parameters = {
