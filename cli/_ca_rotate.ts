@@ -1,6 +1,7 @@
 /** `ca rotate`: from one CA to the next, while every pair of hosts goes on. */
 
 import { resolve } from "@std/path";
+import { asInvoked } from "../base/mod.ts";
 import type {
   RotateIssueOptions,
   RotateOptions,
@@ -264,7 +265,7 @@ async function status(input: Input): Promise<number> {
   const found = rotationStatus({ dir });
   const advice = adviceFor(input, found);
   if (input.on("json")) {
-    console.log(JSON.stringify({ ...found, next: found.next ?? null, then: advice }));
+    console.log(JSON.stringify({ ...found, next: found.next ?? null, then: asInvoked(advice) }));
     return 0;
   }
   const until = (date: Date) => untilText(date, daysUntil(new Date(), date));

@@ -37,6 +37,9 @@ Deno.test("the one file runs anywhere and names commands as it has them", async 
     assertMatch(stdout, /virtcreds ca /, args.join(" "));
     assertFalse(stdout.includes("deno task"), args.join(" "));
   }
+  assertEquals((await tool("ca", "rotate", "start")).code, 0);
+  const { then } = JSON.parse((await tool("ca", "rotate", "status", "--json")).stdout);
+  assertMatch(then, / virtcreds ca rotate issue$/);
   const help = await tool("migration", "--help");
   assertMatch(help.stdout, /^ {2}virtcreds migration target --object/m);
   const unknown = await tool("frob");
