@@ -2,6 +2,7 @@
 
 import { derChildren, readDer, readDerWhole, readOid, Tag } from "../../base/mod.ts";
 import { EngineError } from "../error.ts";
+import { verify as verifyByNode } from "../platform/verify.ts";
 import type { KeyType, SignatureAlgorithm, SignatureCheck } from "../key.ts";
 import { FORMAT_DER } from "./certificate.ts";
 import type { Gnutls } from "./library.ts";
@@ -43,6 +44,9 @@ const PSS_BY_HASH: Readonly<Record<string, { readonly sign: number; readonly sal
   "2.16.840.1.101.3.4.2.3": { sign: 34, salt: 64 },
 };
 
+/** A salt that GnuTLS takes of keys of RSA-PSS alone, with no number to ask for it. */
+const OTHER_SALT = -1;
+
 /** `GNUTLS_VERIFY_ALLOW_SIGN_WITH_SHA1`: whether to trust SHA-1 is not decided here. */
 const ALLOW_SHA1 = 1 << 15;
 
@@ -75,6 +79,7 @@ export function describeKey(
  */
 export function verifySignature(lib: Gnutls, check: SignatureCheck): boolean {
   const algorithm = signNumber(check.algorithm);
+  if (algorithm === OTHER_SALT) return isPssKey(check.publicKey) && verifyByNode(check);
   using key = readPublicKey(lib, check.publicKey);
   if (key === undefined) return false;
   using arena = new Arena();
@@ -125,7 +130,7 @@ function signNumber(algorithm: Uint8Array): number {
   return number;
 }
 
-/** RSASSA-PSS-params (RFC 4055 3.1) where hash and mask go together and the salt fits. */
+/** RSASSA-PSS-params (RFC 4055 3.1) where hash and mask go together. */
 function pssNumber(parameters: Uint8Array): number | undefined {
   const fields = new Map(
     derChildren(readDerWhole(parameters, Tag.SEQUENCE)).map((field) => [field.tag, field.content]),
@@ -133,13 +138,22 @@ function pssNumber(parameters: Uint8Array): number | undefined {
   const hash = fields.get(0xa0);
   const mask = fields.get(0xa1);
   const salt = fields.get(0xa2);
-  if (hash === undefined || mask === undefined || salt === undefined) return undefined;
+  if (hash === undefined || mask === undefined) return undefined;
   const known = PSS_BY_HASH[firstOid(hash)];
   const maskHash = derChildren(readDer(mask))[1];
   if (known === undefined || maskHash === undefined) return undefined;
   const same = readOid(derChildren(maskHash)[0]?.content ?? new Uint8Array()) === firstOid(hash);
-  const length = readDer(salt).content;
-  return same && length.length === 1 && length[0] === known.salt ? known.sign : undefined;
+  const length = salt === undefined ? Uint8Array.of(20) : readDer(salt).content;
+  if (!same) return undefined;
+  return length.length === 1 && length[0] === known.salt ? known.sign : OTHER_SALT;
+}
+
+function isPssKey(spki: Uint8Array): boolean {
+  try {
+    return firstOid(derChildren(readDerWhole(spki))[0]!.raw) === RSA_PSS;
+  } catch {
+    return false;
+  }
 }
 
 /** The identifier of an AlgorithmIdentifier. */

@@ -24,6 +24,7 @@ const AUTHORITY_KEY = {
   sha1: "ec",
   brainpool: "brainpool",
   secp256k1: "secp256k1",
+  pss: "pss",
 } as const;
 
 interface Kind {
@@ -77,6 +78,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   "serial number -5": { sign: [...EXTENSIONS, "-set_serial", "-5"], says: "" },
   "authority of version 1": { by: "v1", says: "is missing basic constraints for a CA" },
   "authority that signed itself with SHA-1": { by: "sha1", says: "" },
+  "CA with a key of RSA-PSS": { by: "pss", says: "" },
   "CA on brainpool": { by: "brainpool", says: NOT_TRUSTED },
   "CA on secp256k1": { by: "secp256k1", says: NOT_TRUSTED },
   "text before the certificate": { turn: ["x509", "-text"], says: "" },
@@ -164,6 +166,8 @@ async function makeAuthorities(
   await selfSign("ec-key.pem", "ec");
   await selfSign("rsa-key.pem", "rsa");
   await selfSign("ec-key.pem", "sha1", "-sha1");
+  await openssl("genpkey", "-algorithm", "rsa-pss", "-out", "pss-key.pem");
+  await selfSign("pss-key.pem", "pss");
   for (const [name, curve] of [["brainpool", "brainpoolP256r1"], ["secp256k1", "secp256k1"]]) {
     await openssl("ecparam", "-name", curve!, "-genkey", "-noout", "-out", `${name}-key.pem`);
     await selfSign(`${name}-key.pem`, name!);
