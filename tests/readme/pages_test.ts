@@ -51,6 +51,8 @@ for (const page of PAGES) {
               cwd: clone,
               env: { PATH: `${clone}.bin:${Deno.env.get("PATH")}`, TMPDIR: scratch.path },
               timeout: 300_000,
+              // The trap ends what has made itself a daemon.
+              killedBy: "SIGTERM",
             },
           );
           assertEquals(code, 0, stdout);

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly stdin?: string;
   /** Longest time in ms; the program is killed after it and the test fails. */
   readonly timeout?: number;
+  /** What it is killed with: what has something to clean up needs `SIGTERM`. */
+  readonly killedBy?: Deno.Signal;
 }
 
 /** Runs a program to its end. */
@@ -34,7 +36,11 @@ export async function run(
     stderr: "piped",
   }).spawn();
   const timeout = options.timeout ?? 60_000;
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
+  let hung = false;
+  const timer = setTimeout(() => {
+    hung = true;
+    child.kill(options.killedBy ?? "SIGKILL");
+  }, timeout);
   if (options.stdin !== undefined) {
     const writer = child.stdin.getWriter();
     // A program may end without reading all that it is given.
@@ -44,7 +50,7 @@ export async function run(
   const output = await child.output();
   clearTimeout(timer);
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (output.signal === "SIGKILL") {
+  if (hung || output.signal === "SIGKILL") {
     throw new Error(
       `${program} ${args.join(" ")} hung for ${timeout} ms: ${decode(output.stderr)}`,
     );
