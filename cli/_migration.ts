@@ -1,8 +1,13 @@
 /** What the commands of migration share: flags and parameters. */
 
 import type { ObjectRegistry } from "../creds/mod.ts";
-import type { MigrationCapabilities, MigrationParameters } from "../migration/mod.ts";
+import type {
+  MigrationCapabilities,
+  MigrationParameters,
+  StreamSummary,
+} from "../migration/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
+import { say } from "./_console.ts";
 import { isMonitored, MONITOR_FLAGS } from "./_migration_monitor.ts";
 import { makeObjects, OBJECT_FLAGS } from "./_objects.ts";
 
@@ -88,6 +93,19 @@ export async function makeMigrationObjects(input: Input): Promise<ObjectRegistry
 
 /** The room, loaded when a command runs. */
 export type MigrationRoom = typeof import("../migration/mod.ts");
+
+/**
+ * Warns of a stream whose description says other than the stream: a QEMU skips the description and
+ * takes the guest, so it is not refused.
+ */
+export function warnOfMismatch({ validation }: StreamSummary): void {
+  if (validation?.kind !== "mismatch") return;
+  say(
+    `warning: the devices are not verified: ${validation.cause}`,
+    "a QEMU reads the devices without the description: try it there with -S before you rely on it",
+    "where the guest still runs, migrate it again",
+  );
+}
 
 /** The text of an error, whatever was thrown. */
 export function messageOf(error: unknown): string {

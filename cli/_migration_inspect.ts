@@ -3,6 +3,7 @@
 import type { StreamSummary } from "../migration/mod.ts";
 import type { Command } from "./_command.ts";
 import { showProgress, untilSignal } from "./_console.ts";
+import { warnOfMismatch } from "./_migration.ts";
 
 /** Shows what a kept migration consists of. */
 export const migrationInspect: Command = {
@@ -15,7 +16,7 @@ export const migrationInspect: Command = {
   ],
   flags: [{ name: "json", help: "one JSON object" }],
   operands: { name: "FILE", min: 1, max: 1 },
-  exitOne: "the file is no complete migration",
+  exitOne: "the file is no complete migration, or its devices are not verified",
   async run(input) {
     const file = input.operands[0]!;
     const { describeContent, openStreamFile } = await import("../migration/mod.ts");
@@ -35,6 +36,8 @@ export const migrationInspect: Command = {
           ? JSON.stringify({ file, ...summary, trailing })
           : inspectText(file, stream, describeContent(summary)),
       );
+      warnOfMismatch(summary);
+      return summary.validation?.kind === "mismatch" ? 1 : 0;
     });
   },
 };

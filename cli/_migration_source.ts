@@ -101,6 +101,13 @@ export const migrationSource: Command = {
     return await serveObjects(input, objects, async (signal) => {
       const { close, digest, ...opened } = await open(room, signal);
       using _ = close;
+      const { source } = opened;
+      if (source.length !== undefined && capabilities["return-path"] && !source.returnPath) {
+        say(
+          "warning: return-path=on does nothing for --in: the stream was recorded without it",
+          "nothing acknowledges it: the destination's log tells whether it has arrived",
+        );
+      }
       const stop = new AbortController();
       const controls = room.controlSource({
         ...opened,

@@ -13,6 +13,7 @@ import {
   type MigrationRoom,
   readCapabilities,
   readParameters,
+  warnOfMismatch,
 } from "./_migration.ts";
 import {
   isMonitored,
@@ -234,6 +235,7 @@ function tell(
       const speed = room.describeSpeed(summary.bytes, elapsed);
       const content = room.describeContent(summary);
       say(`completed: ${speed}, ${content}, ${room.describeTls(event.tls)}, ${where}`);
+      warnOfMismatch(summary);
       for (const [block, digest] of event.digests ?? []) watch.digest(block, digest);
       watch.finish([
         ["peer", event.peer],
