@@ -67,7 +67,9 @@ export function setCapability(
   on: boolean,
   parameters?: Readonly<MigrationParameters>,
 ): void {
-  if (!Object.hasOwn(CAPABILITIES, name)) throw refusal(name, `invalid parameter value: ${name}`);
+  if (!Object.hasOwn(CAPABILITIES, name)) {
+    throw refusal(name, `invalid parameter value: ${name}`, DOING);
+  }
   setCapabilities(capabilities, { [name]: on }, parameters);
 }
 
@@ -89,9 +91,7 @@ export function setCapabilities(
     throw refusal(
       absent,
       `capability '${absent}' is not supported here and cannot be switched on`,
-      `those that do something: ${
-        CAPABILITY_NAMES.filter((name) => CAPABILITIES[name] === "kept").join(", ")
-      }`,
+      DOING,
     );
   }
   Object.assign(capabilities, values);
@@ -154,6 +154,11 @@ const NOT_WITH_SNAPSHOT: readonly CapabilityName[] = [
   "validate-uuid",
   "zero-copy-send",
 ];
+
+/** The capabilities that a user may want, as a hint. */
+const DOING = `those that do something: ${
+  CAPABILITY_NAMES.filter((name) => CAPABILITIES[name] === "kept").join(", ")
+}`;
 
 function refusal(option: string, text: string, ...hint: string[]): MigrationError {
   return new MigrationError("PARAMETER", { option, text, hint });

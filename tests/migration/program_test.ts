@@ -55,6 +55,7 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     /1 and 255/,
   ],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--capability", "xbzrle=on"], 2, /not supported/],
+  [["target", "--incoming", "tcp:127.0.0.1:0", "--capability", "foo=on"], 2, /value: foo/],
   [["source", "--migrate", "exec: ", "--guest-ram", "1M"], 2, /it names no command/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--monitor", "vc"], 2, /'vc' is no address of it/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--idle-timeout", "0"], 2, /whole number/],
