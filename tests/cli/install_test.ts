@@ -28,14 +28,16 @@ Deno.test("the one file runs anywhere and names commands as it has them", async 
         ...["check", hosts[0]!, "--hostname", "vm2", "--format", format],
       ]),
       ["matrix", ...hosts, "--json", "--at", "2099-01-01"],
-      ["matrix", ...hosts, "--html", "/dev/stdout", "--at", "2099-01-01"],
+      ["matrix", ...hosts, "--html", "page.html", "--at", "2099-01-01"],
       ["explain", "CERT_EXPIRED", "--json"],
       ["explain", "CERT_EXPIRED"],
     ]
   ) {
     const { stdout } = await tool("creds", ...args);
-    assertMatch(stdout, /virtcreds ca /, args.join(" "));
-    assertFalse(stdout.includes("deno task"), args.join(" "));
+    const page = `${temp.path}/page.html`;
+    const shown = args.includes("--html") ? Deno.readTextFileSync(page) : stdout;
+    assertMatch(shown, /virtcreds ca /, args.join(" "));
+    assertFalse(shown.includes("deno task"), args.join(" "));
   }
   assertEquals((await tool("ca", "rotate", "start")).code, 0);
   const { then } = JSON.parse((await tool("ca", "rotate", "status", "--json")).stdout);
