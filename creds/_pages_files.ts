@@ -17,6 +17,8 @@ export const FILE_PAGES: readonly Page[] = [
       /The CA certificate and the (server|client) certificate do not match/,
       /does not seem to match (the )?host/,
       /(permissions|owner|mode).* need to be/i,
+      /Missing (the |client |server |CA )*(certificate|private key)/i,
+      /--system, --user & --path are mutually exclusive/,
     ],
     "virt-pki-validate wants libvirt's own files with exact names, owners and modes, and up to 10.4 also an O that is the CA's CN",
     "deno task creds check --layout libvirt",
