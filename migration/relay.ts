@@ -180,7 +180,16 @@ class Relay {
     this.#dialling = dialled.catch(() => {});
     const onward = await dialled;
     this.options.onEvent?.({ kind: "connected", peer: channel.peer, onward: onward.peer });
-    await this.#join(channel, onward, (bytes) => {
+    const read: ByteChannel["read"] = async (into) => {
+      try {
+        return await channel.read(into);
+      } catch (error) {
+        // A source that has the answer it waited for leaves, and a reset may tell us first.
+        if (!this.#reader.complete) throw error;
+        return null;
+      }
+    };
+    await this.#join({ ...methods(channel), read }, onward, (bytes) => {
       this.#reader.push(bytes);
       while (this.#reader.held) this.#reader.resume();
     });
