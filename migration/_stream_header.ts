@@ -1,7 +1,7 @@
 /** The head of a stream: magic, version, configuration section. */
 
 import { ascii, isPrintable, type Parser, type StreamInput } from "./_stream_input.ts";
-import { MigrationError } from "./error.ts";
+import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import {
   CONFIGURATION_SUBSECTIONS,
   DEFAULT_PAGE_SIZE,
@@ -118,10 +118,7 @@ function notAStream(magic: number): MigrationError {
   const hint = magic >>> 16 === TLS_HANDSHAKE
     ? "the other side speaks TLS: give --tls-creds here, or unset tls-creds there"
     : magic === MULTIFD_MAGIC
-    ? [
-      "this connection carries pages only: add --capability multifd=on here",
-      "or switch the capability multifd off at the source",
-    ]
+    ? MULTIFD_HINTS
     : magic === LIBVIRT_MAGIC
     ? "this is an image of `virsh save`: restore it with `virsh restore`"
     : undefined;

@@ -40,6 +40,12 @@ const MIGRATION_HINTS: { readonly [code in MigrationErrorCode]?: string } = {
   PEER_FAILED: "the cause is in the peer's log",
 };
 
+/** What mends a source that has multifd on, where the target has not. */
+export const MULTIFD_HINTS: readonly string[] = [
+  "if the source has multifd on, add --capability multifd=on here",
+  "or switch the capability multifd off at the source",
+];
+
 function at(facts: ErrorFacts): string {
   return facts.offset === undefined ? "" : ` at byte ${facts.offset}`;
 }

@@ -4,7 +4,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { readSome } from "./_read_exact.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
 import { WayBack } from "./_way_back.ts";
-import { MigrationError } from "./error.ts";
+import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import type { StreamSink } from "./sink.ts";
 import { readStream, type StreamReader } from "./stream_reader.ts";
 import type { StreamCommand } from "./stream_command.ts";
@@ -103,6 +103,7 @@ class Receiver {
       this.#buffers[0].set(first);
       this.#take(first.length);
       while (!this.#reader.complete) await this.#receive(sink);
+      refuseWithoutMemory(this.#reader.summary());
       await this.#store(sink);
       const reception = {
         summary: this.#reader.summary(),
@@ -157,6 +158,23 @@ class Receiver {
     await sink.commit();
     this.#watch.pause(false);
   }
+}
+
+/**
+ * Refuses a whole stream of a guest whose memory went elsewhere: firmware alone fills pages, so one
+ * that has zeros at most has sent them to connections that were refused.
+ *
+ * @throws {MigrationError} `STREAM`.
+ */
+function refuseWithoutMemory({ blocks, pages, capabilities, bytes }: StreamSummary): void {
+  const hasMemory = blocks.some(({ usedLength }) => usedLength > 0);
+  const filled = pages.normal + pages.xbzrle + pages.compressed;
+  if (!hasMemory || filled > 0 || capabilities.includes("x-ignore-shared")) return;
+  throw new MigrationError("STREAM", {
+    text: "no page of the guest's memory came but zeros",
+    offset: bytes,
+    hint: MULTIFD_HINTS,
+  });
 }
 
 /**

@@ -13,7 +13,7 @@ import { type Acceptor, onlyConnection } from "./_acceptor.ts";
 import { firstBytes, pushedBack, sourceOf } from "./_first_bytes.ts";
 import { MultifdGathering } from "./_multifd_gather.ts";
 import { MAX_WAITING, type Waiting, WaitingRoom } from "./_waiting.ts";
-import { MigrationError } from "./error.ts";
+import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import { guestMemory } from "./guest_memory.ts";
 import { MULTIFD_INIT_BYTES, type MultifdCompression, readMultifdInit } from "./multifd_packet.ts";
 import { discardingPages, type PageSink, plainStream } from "./page_sink.ts";
@@ -320,8 +320,5 @@ function isBystander(error: unknown): boolean {
 }
 
 function busy(peer: string): MigrationError {
-  return new MigrationError("BUSY", {
-    peer,
-    hint: "if it is of the same source, set multifd here too: --capability multifd=on",
-  });
+  return new MigrationError("BUSY", { peer, hint: MULTIFD_HINTS });
 }
