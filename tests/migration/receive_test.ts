@@ -5,7 +5,9 @@ import { MigrationError } from "../../migration/error.ts";
 import { type ReceiveOptions, receiveStream, type Reception } from "../../migration/receive.ts";
 import type { StreamSink } from "../../migration/sink.ts";
 import { type ChannelPair, oneByte, pair, readToEnd, tcpPair } from "../support/channels.ts";
-import { collected, guestStream, hex, joined, records } from "./streams.ts";
+import { SectionType } from "../../migration/stream_constants.ts";
+import { StreamWriter } from "../../migration/stream_writer.ts";
+import { collected, guestStream, hex, joined, RAM, records } from "./streams.ts";
 
 const WHOLE = joined(records());
 const PONG_1 = "0002000400000001";
@@ -151,6 +153,21 @@ Deno.test("receiveStream() refuses a broken stream and tells the source", async 
   assertEquals(log, ["discard"]);
   assertMatch(toHex(await back), new RegExp(`(${PONG_1})?${SHUT_1}$`));
   source.close();
+});
+
+Deno.test("receiveStream() refuses a whole stream whose memory has zeros at most", async () => {
+  const write = (f: (w: StreamWriter) => StreamWriter) => f(new StreamWriter()).finish();
+  const pages = new Set([5, 6]);
+  const zeros = write((w) =>
+    w.ramPart(SectionType.QEMU_VM_SECTION_PART, RAM).zeroPage(0, "pc.ram").endOfRam(RAM)
+  );
+  const stream = joined(records().flatMap((record, i) => !pages.has(i) ? [record] : [zeros]));
+  const { reception, source, log } = receive(pair());
+  const back = readToEnd(source);
+  await source.write(stream);
+  const error = await assertRejects(() => reception, MigrationError, "came but zeros");
+  assertMatch(error.hints.join("\n"), /--capability multifd=on/);
+  assertEquals([toHex(await back), log], [PONG_1 + SHUT_1, ["discard"]]);
 });
 
 Deno.test("receiveStream() tells a source that leaves before its first byte from a broken one", async () => {
