@@ -36,16 +36,21 @@ export async function firstBytes(
 /** The channel as it was before bytes were read from it. */
 export function pushedBack(channel: ByteChannel, bytes: Uint8Array): ByteChannel {
   let rest = bytes;
+  return readBy(channel, (into) => {
+    if (rest.length === 0) return channel.read(into);
+    const count = Math.min(rest.length, into.length);
+    into.set(rest.subarray(0, count));
+    rest = rest.subarray(count);
+    return Promise.resolve(count);
+  });
+}
+
+/** The channel with another way to read from it. */
+export function readBy(channel: ByteChannel, read: ByteChannel["read"]): ByteChannel {
   return {
     peer: channel.peer,
-    read(into) {
-      if (rest.length === 0) return channel.read(into);
-      const count = Math.min(rest.length, into.length);
-      into.set(rest.subarray(0, count));
-      rest = rest.subarray(count);
-      return Promise.resolve(count);
-    },
-    write: (part) => channel.write(part),
+    read,
+    write: (bytes) => channel.write(bytes),
     closeWrite: () => channel.closeWrite(),
     close: () => channel.close(),
     [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),

@@ -12,7 +12,7 @@ import {
 } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
-import { sourceOf } from "./_first_bytes.ts";
+import { readBy, sourceOf } from "./_first_bytes.ts";
 import { pump } from "./_pump.ts";
 import { watchChannel } from "./_watch.ts";
 import { MigrationError } from "./error.ts";
@@ -189,7 +189,7 @@ class Relay {
         return null;
       }
     };
-    await this.#join({ ...methods(channel), read }, onward, (bytes) => {
+    await this.#join(readBy(channel, read), onward, (bytes) => {
       this.#reader.push(bytes);
       while (this.#reader.held) this.#reader.resume();
     });
@@ -222,7 +222,7 @@ class Relay {
     this.#dialling = turn.catch(() => {});
     const onward = await turn;
     if (early !== "late") return await this.#join(channel, onward);
-    await this.#join({ ...methods(channel), read: lateRead(reading, buffer, channel) }, onward);
+    await this.#join(readBy(channel, lateRead(reading, buffer, channel)), onward);
   }
 
   /** Both directions, until both have ended or one broke. */
@@ -281,17 +281,6 @@ class Relay {
       });
     return { channel: tls, tls };
   }
-}
-
-function methods(channel: ByteChannel): ByteChannel {
-  return {
-    peer: channel.peer,
-    read: (into) => channel.read(into),
-    write: (bytes) => channel.write(bytes),
-    closeWrite: () => channel.closeWrite(),
-    close: () => channel.close(),
-    [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),
-  };
 }
 
 /** Reads of a channel of which one read is under way already, into a buffer of ours. */
