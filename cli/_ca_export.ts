@@ -6,6 +6,7 @@ import type { DhGroup, ExportEntry, ExportPlan, ExportWritten } from "../ca/mod.
 import { DIR_FLAG, untilText } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import { LAYOUT_CHOICES } from "./_layout_flag.ts";
 import { line, say } from "./_output.ts";
 import { tableText } from "./_table.ts";
 
@@ -35,18 +36,7 @@ export const caExport: Command = {
     {
       name: "layout",
       value: "NAME",
-      choices: [
-        "qemu",
-        "libvirt",
-        "libvirt-user",
-        "vnc",
-        "spice",
-        "chardev",
-        "migrate",
-        "backup",
-        "nbd",
-        "cloud-hypervisor",
-      ],
+      choices: LAYOUT_CHOICES,
       help: "whose names, modes and owners",
     },
     { name: "out", value: "DIR", help: "write the files here, in the place of the layout's own" },

@@ -2,6 +2,7 @@
 
 import type { CheckOptions, PlacedLayout, Verdict } from "../creds/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
+import { LAYOUT_CHOICES } from "./_layout_flag.ts";
 import { say } from "./_output.ts";
 
 /** One thing to judge. */
@@ -18,10 +19,7 @@ export const PLACE_FLAGS: readonly Flag[] = [
   {
     name: "layout",
     value: "NAME",
-    choices: [
-      ...["qemu", "libvirt", "libvirt-user", "vnc", "spice", "chardev", "migrate", "backup", "nbd"],
-      "cloud-hypervisor",
-    ],
+    choices: LAYOUT_CHOICES,
     help: "the files lie as a program wants them, in DIR or in that program's own place",
   },
   { name: "system", help: "all that libvirt and QEMU read on this system, by configuration" },
