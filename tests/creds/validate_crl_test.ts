@@ -8,14 +8,9 @@ import {
 } from "../support/certificates.ts";
 import { extension, type ListSpec, makeList, nameOf } from "../support/crls.ts";
 import { enginesHere } from "../support/engines.ts";
+import { CA } from "./paths.ts";
 
 const engines = await enginesHere();
-
-const CA: Omit<CertificateSpec, "subject"> = {
-  basicConstraints: { critical: true, ca: true },
-  keyUsage: { critical: true, usages: ["keyCertSign", "cRLSign"] },
-  identifiers: true,
-};
 
 const root = await makeCertificate({ subject: "CN=root", keyNumber: 1, serial: "01", ...CA });
 const a = await makeCertificate({

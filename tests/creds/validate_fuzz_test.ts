@@ -10,21 +10,16 @@ import {
   signatureCheck,
   validatePath,
 } from "../../creds/mod.ts";
-import { type CertificateSpec, makeCertificate, PURPOSE } from "../support/certificates.ts";
+import { makeCertificate, PURPOSE } from "../support/certificates.ts";
 import { type TestCertificate, writeCredentials } from "../support/certificates.ts";
 import { makeList } from "../support/crls.ts";
 import { enginesHere } from "../support/engines.ts";
 import { Chance } from "../support/random_credentials.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CA } from "./paths.ts";
 
 const engines = await enginesHere();
-
-const CA: Omit<CertificateSpec, "subject"> = {
-  basicConstraints: { critical: true, ca: true },
-  keyUsage: { critical: true, usages: ["keyCertSign", "cRLSign"] },
-  identifiers: true,
-};
 
 const root = await makeCertificate({ subject: "CN=root", keyNumber: 1, ...CA });
 const middle = await makeCertificate({ subject: "CN=a", keyNumber: 2, issuer: root, ...CA });
