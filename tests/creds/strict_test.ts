@@ -151,13 +151,13 @@ const ROWS: Readonly<Record<string, Change & { readonly reference?: string }>> =
     then: (dir) => Deno.chmodSync(`${dir}/server-key.pem`, 0o640),
   },
   "warning LAYOUT_MODE": {
-    place: "/root/etc/pki/qemu",
+    place: "/image/etc/pki/qemu",
     then: (dir) => Deno.chmodSync(`${dir}/server-key.pem`, 0o660),
   },
   ...(Deno.uid() === 0
     ? {
       "warning LAYOUT_OWNER": {
-        place: "/root/etc/pki/libvirt-vnc",
+        place: "/image/etc/pki/libvirt-vnc",
         then: (dir: string) => Deno.chownSync(`${dir}/server-cert.pem`, 4_000_000, null),
       },
     }
