@@ -14,8 +14,6 @@ export const MULTIFD_INIT_BYTES = 64;
 export const MULTIFD_HEADER_BYTES = 320;
 /** Bytes of pages that a packet has room for (`MULTIFD_PACKET_SIZE`). */
 export const MULTIFD_PACKET_BYTES = 512 * 1024;
-/** Largest number of channels: the number is one byte. */
-export const MAX_MULTIFD_CHANNELS = 255;
 
 /** Bits of a packet's flags. */
 export const MultifdFlag = {

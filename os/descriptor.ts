@@ -4,7 +4,6 @@ import { EAGAIN, EINTR, SystemError } from "./errno.ts";
 import { errno, type Libc, libc } from "./libc.ts";
 
 /** `fcntl.h`, `poll.h`, `sys/socket.h`, `sys/eventfd.h`. */
-const F_GETFD = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const F_GETFL = 3;
@@ -40,11 +39,6 @@ export interface Descriptor extends Disposable {
   shutdownWrite(): void;
   /** Closes it; what waits gives `null`. */
   close(): void;
-}
-
-/** Whether this process has a descriptor of that number; without FFI nobody knows. */
-export function isOpenDescriptor(number: number): boolean {
-  return libc()?.fcntl(number, F_GETFD, 0) !== -1;
 }
 
 /** Closes a descriptor that nothing was made of. */
