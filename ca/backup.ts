@@ -2,17 +2,16 @@
 
 import { createFile, fileError, readFileLimited, syncDirectory, systemClock } from "../base/mod.ts";
 import { type ArchiveFile, readArchive, writeArchive } from "./archive.ts";
-import { changePki } from "./change.ts";
+import { type ChangeOptions, changePki } from "./change.ts";
 import { openCms, sealCms } from "./cms.ts";
 import { CaError } from "./error.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
-import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { entryNames, isThere, type PkiPaths, pkiPaths, removeAll, rename } from "./pki.ts";
 import { unpack } from "./unpack.ts";
 
 /** What is backed up, and to where. */
-export interface BackupOptions extends LockOptions {
+export interface BackupOptions extends ChangeOptions {
   /** The authority's directory. */
   readonly dir: string;
   /** The file that is made, mode 0600. */

@@ -12,10 +12,11 @@ import {
   type StagedHost,
   writeJournal,
 } from "./journal.ts";
-import { appendOnce, openLedger } from "./ledger.ts";
+import { openLedger } from "./ledger.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { decodeRecord, encodeRecord, type LogRecord } from "./log_entry.ts";
 import { mirrorLog } from "./log_file.ts";
+import type { LogGap } from "./log_gap.ts";
 import {
   CA_CRL_FILE,
   ensureDirectory,
@@ -40,6 +41,12 @@ import type { Store } from "./store.ts";
 
 /** From how many staged sets on one sync of the whole file system is the cheaper one. */
 const MANY_DIRECTORIES = 4;
+
+/** How a directory is changed. */
+export interface ChangeOptions extends LockOptions {
+  /** Called if the log's file had lost entries, which it has again afterwards. */
+  readonly onGap?: (gap: LogGap) => void;
+}
 
 /** What a command may do while it holds the directory. */
 export interface Change {
@@ -86,11 +93,11 @@ export interface Change {
  */
 export async function changePki<T>(
   paths: PkiPaths,
-  options: LockOptions,
+  options: ChangeOptions,
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
   using _lock = await takeLock(paths.lock, options);
-  await using ledger = new Ledger(paths);
+  await using ledger = new Ledger(paths, options.onGap);
   await finishInterrupted(paths, ledger);
   return await runChange(paths, ledger, work);
 }
@@ -99,10 +106,11 @@ export async function changePki<T>(
 class Ledger implements AsyncDisposable {
   #store: Promise<Store> | undefined;
 
-  constructor(readonly paths: PkiPaths) {}
+  constructor(readonly paths: PkiPaths, readonly onGap: ChangeOptions["onGap"]) {}
 
-  open(): Promise<Store> {
-    return this.#store ??= openLedger(this.paths);
+  /** @param unfinished What a killed command's journal has for the log; only the first call has it. */
+  open(unfinished: readonly LogRecord[] = []): Promise<Store> {
+    return this.#store ??= openLedger(this.paths, { unfinished, onGap: this.onGap });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -200,8 +208,8 @@ async function commit(paths: PkiPaths, ledger: Ledger, staged: Staged): Promise<
   if (staged.authority !== undefined) directories.push(...authorityDirectories(paths));
   if (staged.crl) directories.push(...[STAGED_CRL, `${STAGED_CRL}/hosts`].map(at(paths.staging)));
   directories.push(...[...staged.files].map((host) => `${paths.staging}/${STAGED_FILES}/${host}`));
-  if (directories.length === 0) return await append(paths, ledger, records);
-  await syncStaged(paths, directories);
+  if (directories.length === 0 && records.length === 0) return;
+  if (directories.length > 0) await syncStaged(paths, directories);
   const hosts: StagedHost[] = [];
   for (const [i, [host, digest]] of [...staged.hosts].entries()) {
     hosts.push({ host, digest: digest ?? setDigest(directories[i]!) });
@@ -246,21 +254,11 @@ async function seal(ledger: Ledger, { acts, key }: Staged): Promise<LogRecord[]>
   return key === undefined ? records : await signRecords(records, key);
 }
 
-async function append(
-  paths: PkiPaths,
-  ledger: Ledger,
-  records: readonly LogRecord[],
-): Promise<void> {
-  if (records.length === 0) return;
-  const store = await ledger.open();
-  await appendOnce(store, records);
-  await mirrorLog(paths.log, store, records);
-}
-
 async function finishInterrupted(paths: PkiPaths, ledger: Ledger): Promise<void> {
   const journal = readJournal(paths);
   if (journal !== undefined) {
-    await append(paths, ledger, (journal.records ?? []).map((line) => decodeRecord(line)!));
+    const unfinished = (journal.records ?? []).map((line) => decodeRecord(line)!);
+    if (unfinished.length > 0) await ledger.open(unfinished);
     await publish(paths, journal);
     removeJournal(paths);
   }

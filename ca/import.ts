@@ -2,18 +2,17 @@
 
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { Engine } from "../engine/mod.ts";
-import { changePki } from "./change.ts";
+import { type ChangeOptions, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
 import { type Material, type MaterialOptions, readMaterial } from "./import_files.ts";
 import { pickAuthority, pickCertificates, type PickedAuthority } from "./import_pick.ts";
 import { planImport } from "./import_plan.ts";
 import { stageImport } from "./import_write.ts";
-import type { LockOptions } from "./lock.ts";
 import { ensureRoot, entryNames, isOwnDirectory, isThere, pkiPaths } from "./pki.ts";
 import type { Role } from "./profile.ts";
 
 /** What is taken over, and to where. */
-export interface ImportOptions extends LockOptions {
+export interface ImportOptions extends ChangeOptions {
   /** The new authority's directory: not there yet, or empty. */
   readonly dir: string;
   /** A folder that another tool filled; looked at with all below it, changed in no way. */

@@ -6,13 +6,12 @@ import { type Certificate, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
-import { type Change, changePki } from "./change.ts";
+import { type Change, type ChangeOptions, changePki } from "./change.ts";
 import { parseDomain, parseNetwork, type Subtree } from "./constraints.ts";
 import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { keyIdentifier } from "./extensions.ts";
 import { bundlePem, signEmptyCrl, trusted } from "./issuer.ts";
-import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { wayBack } from "./missing.ts";
 import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
@@ -39,7 +38,7 @@ export const CA_NAME = "virtcreds CA";
 export const ROOT_NAME = "virtcreds root CA";
 
 /** What a new authority is to be. */
-export interface InitOptions extends LockOptions {
+export interface InitOptions extends ChangeOptions {
   /** Its directory, made if it is not there. */
   readonly dir: string;
   /** Common name, {@linkcode CA_NAME} by default. */

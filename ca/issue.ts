@@ -2,13 +2,12 @@
 
 import { breathe, type Clock, systemClock } from "../base/mod.ts";
 import type { Engine, KeyType } from "../engine/mod.ts";
-import { changePki } from "./change.ts";
+import { type ChangeOptions, changePki } from "./change.ts";
 import { checkPermitted } from "./constraints.ts";
 import { CaError } from "./error.ts";
 import { type SetWork, stageSet } from "./host_set.ts";
 import { openIssuer } from "./issuer.ts";
 import { supplyKeys } from "./key_supply.ts";
-import type { LockOptions } from "./lock.ts";
 import { missingAuthority } from "./missing.ts";
 import { isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { hostPlaces } from "./places.ts";
@@ -16,7 +15,7 @@ import type { Role } from "./profile.ts";
 import { type HostOptions, type HostRequest, parseRequests } from "./request.ts";
 
 /** What issuing needs beside the hosts. */
-export interface IssueContext extends LockOptions {
+export interface IssueContext extends ChangeOptions {
   /** The authority's directory. */
   readonly dir: string;
   readonly engine: Engine;

@@ -3,7 +3,8 @@
 import { sealActs } from "./act.ts";
 import { CaError } from "./error.ts";
 import { faultOf, type LogHead, type LogRecord } from "./log_entry.ts";
-import { mirrorLog, readLog } from "./log_file.ts";
+import { mirrorLog, readLog, readLogEnd } from "./log_file.ts";
+import { gapAct, gapOf, type LogGap } from "./log_gap.ts";
 import { isThere, type PkiPaths } from "./pki.ts";
 import type { Store } from "./store.ts";
 import { openSqliteStore, readSqliteStore } from "./store_sqlite.ts";
@@ -12,15 +13,27 @@ import { findUnknown, traceOfStore } from "./take_over.ts";
 /** How many records are put into a store at a time. */
 const PIECE = 500;
 
+/** What is known when a store is opened, and who hears of what is found. */
+export interface OpenLedgerOptions {
+  /** What the journal of a killed command has for the log. */
+  readonly unfinished?: readonly LogRecord[];
+  readonly onGap?: ((gap: LogGap) => void) | undefined;
+}
+
 /**
- * Opens the store for a change; the caller holds the directory's lock. What an earlier version
- * left in files is taken over by the first change, and the log's file is brought up to date.
+ * Opens the store for a change; the caller holds the directory's lock. What a killed command had for
+ * the log is taken in, what an earlier version left in files is taken over by the first change, and
+ * the log's file is brought up to date. What it had lost by no such command is noted as an entry
+ * before it is written again, so that no crash makes that look as if it had never been.
  *
  * @throws {CaError} `STORE_MISSING`, `STORE_DAMAGED`, `STORE_VERSION`, `STORE`, `LOG`,
  * `SYMBOLIC_LINK`; `CA_CERTIFICATE`, `CRL`, `NOT_A_DIRECTORY` for what is to be taken over.
  * @throws {BaseError} `FILE_NOT_WRITABLE`.
  */
-export async function openLedger(paths: PkiPaths): Promise<Store> {
+export async function openLedger(
+  paths: PkiPaths,
+  { unfinished = [], onGap }: OpenLedgerOptions = {},
+): Promise<Store> {
   // Before anything is written: a file of nothing would get a schema.
   if (sizeOf(paths.store) === 0) refuseLoss(paths);
   const store = openSqliteStore(paths.store);
@@ -30,12 +43,27 @@ export async function openLedger(paths: PkiPaths): Promise<Store> {
       refuseLoss(paths);
       await store.append(sealActs(findUnknown(paths), head));
     }
+    await appendOnce(store, unfinished);
+    if (head.seq > 0) await noteGap(paths, store, unfinished, onGap);
     await mirrorLog(paths.log, store);
     return store;
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+async function noteGap(
+  paths: PkiPaths,
+  store: Store,
+  unfinished: readonly LogRecord[],
+  onGap: OpenLedgerOptions["onGap"],
+): Promise<void> {
+  const head = await store.head();
+  const gap = gapOf(paths, readLogEnd(paths.log), head, unfinished);
+  if (gap === undefined) return;
+  await store.append(sealActs([gapAct(gap)], head));
+  onGap?.(gap);
 }
 
 /** Refuses to begin a store where there was one: what it knew would be lost without a word. */
@@ -104,7 +132,7 @@ export async function replayLog(file: string, store: Store): Promise<Replay> {
 }
 
 /** Appends records that may be there already, since the command that made them was killed. */
-export async function appendOnce(store: Store, records: readonly LogRecord[]): Promise<void> {
+async function appendOnce(store: Store, records: readonly LogRecord[]): Promise<void> {
   const [first, last] = [records[0], records.at(-1)];
   if (first === undefined || last === undefined) return;
   for await (const { hash } of store.records(last.entry.seq - 1)) {

@@ -90,6 +90,9 @@ export function compareChains(paths: PkiPaths, stored: Chain, written: Chain): L
     : [written, stored];
   // The next command writes what one that was killed has left.
   if (shorter === written && isThere(paths.journal)) return [];
-  const cause = `it is missing, ${longer.file} has it`;
+  const count = longer.head.seq - shorter.head.seq;
+  const cause = count === 1
+    ? `it is missing: ${longer.file} has it`
+    : `it and what follows, ${count} entries, are missing: ${longer.file} has them`;
   return [{ file: shorter.file, seq: shorter.head.seq + 1, cause }];
 }

@@ -21,6 +21,7 @@ export const ACTS = [
   "rebuild",
   "backup",
   "restore",
+  "log",
 ] as const;
 
 /** One of {@linkcode ACTS}. */

@@ -80,6 +80,23 @@ export async function mirrorLog(
   }
 }
 
+/**
+ * Reads where the file ends; {@linkcode EMPTY_LOG} where it has no whole line, or is not there.
+ *
+ * @throws {CaError} `LOG` If its last line is no entry; `SYMBOLIC_LINK`.
+ * @throws {BaseError} `FILE_NOT_READABLE`.
+ */
+export function readLogEnd(file: string): LogHead {
+  refuseLink(file);
+  if (!isThere(file)) return EMPTY_LOG;
+  try {
+    using handle = Deno.openSync(file, { read: true });
+    return lastLine(handle, file).head;
+  } catch (error) {
+    throw fileError(error, file, "read");
+  }
+}
+
 async function writeLacking(handle: Deno.FsFile, store: Store, after: number): Promise<void> {
   let piece: LogRecord[] = [];
   for await (const record of store.records(after)) {

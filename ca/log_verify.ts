@@ -8,6 +8,7 @@ import { refuseWithoutAuthority } from "./issue.ts";
 import { readAuthority } from "./issuer.ts";
 import { type Chain, compareChains, type LogFault, walkFile, walkStore } from "./log_chain.ts";
 import { type LogHead, type LogRecord, sha256, signedText } from "./log_entry.ts";
+import { type NotedGap, notedGaps } from "./log_gap.ts";
 import { type LockOptions, shareLock } from "./lock.ts";
 import { CA_CRL_FILE, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { heldHosts } from "./held.ts";
@@ -23,6 +24,8 @@ export interface LogVerdict {
   readonly head: LogHead;
   /** The last entry that a key of the CA's certificate has signed, and with it all before; or 0. */
   readonly signed: number;
+  /** Entries that say that the log's file had lost some before them, which it has again. */
+  readonly gaps: readonly NotedGap[];
 }
 
 /** How a log is verified. */
@@ -71,7 +74,7 @@ export async function verifyLog(options: LogVerifyOptions): Promise<LogVerdict> 
   if (fault !== undefined) faults.push(fault);
   if (options.head !== undefined) faults.push(...checkHead(chain, options.head));
   faults.push(...checkFiles(paths, chain));
-  return { faults, head: chain.head, signed };
+  return { faults, head: chain.head, signed, gaps: notedGaps(chain.records) };
 }
 
 /**

@@ -20,11 +20,13 @@ export { CA_NAME, initAuthority, type InitOptions, type InitResult } from "./ini
 export * from "./install.ts";
 export * from "./issue.ts";
 export * from "./inventory.ts";
+export type { ChangeOptions } from "./change.ts";
 export type { LockOptions } from "./lock.ts";
 export { type LogOptions, parseHead, readEntries, type ShownEntry } from "./log.ts";
 export { type ActName, ACTS, type LogEntry, type LogHead, type LogRecord } from "./log_entry.ts";
 export type { LogSignature } from "./log_entry.ts";
 export type { LogFault } from "./log_chain.ts";
+export { gapText, type LogGap, type NotedGap } from "./log_gap.ts";
 export { type LogVerdict, type LogVerifyOptions, verifyLog } from "./log_verify.ts";
 export { planIssue, type PlanItem } from "./plan.ts";
 export * from "./rebuild.ts";

@@ -2,7 +2,7 @@
 
 import { fileError, syncDirectory } from "../base/mod.ts";
 import { type Act, sealActs } from "./act.ts";
-import { changePki } from "./change.ts";
+import { type ChangeOptions, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { readJournal, writeJournal } from "./journal.ts";
@@ -24,7 +24,7 @@ import { openSqliteStore, readSqliteStore, sqliteFaults } from "./store_sqlite.t
 import { findUnknown, type Known } from "./take_over.ts";
 
 /** What is made anew, and how. */
-export interface RebuildOptions extends LockOptions {
+export interface RebuildOptions extends ChangeOptions {
   /** The authority's directory. */
   readonly dir: string;
   /** Says what would be done, and changes nothing. */

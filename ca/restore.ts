@@ -2,10 +2,9 @@
 
 import { fileError, readFileLimited, syncDirectory } from "../base/mod.ts";
 import { LARGEST, readBackup } from "./backup.ts";
-import { changePki } from "./change.ts";
+import { type ChangeOptions, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
 import { heldHosts } from "./held.ts";
-import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import {
   CA_CERTIFICATE_FILE,
@@ -20,7 +19,7 @@ import {
 import { unpack } from "./unpack.ts";
 
 /** What is restored, and to where. */
-export interface RestoreOptions extends LockOptions {
+export interface RestoreOptions extends ChangeOptions {
   readonly file: string;
   /** Made; must not be there yet, or be empty. */
   readonly dir: string;

@@ -4,7 +4,7 @@ import { type Clock, encodePem, readTextLimited, systemClock } from "../base/mod
 import { isIssuedBy } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
 import { openAuthorityKey } from "./authority_key.ts";
-import { type Change, changePki } from "./change.ts";
+import { type Change, type ChangeOptions, changePki } from "./change.ts";
 import type { RevokedEntry } from "./crl.ts";
 import { type MadeCrl, mergeLists, signCrlOf } from "./crl_file.ts";
 import { CaError } from "./error.ts";
@@ -12,7 +12,6 @@ import { heldHosts, readCertificate } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { findIssued, type IssuedRecord, serialText } from "./issued.ts";
 import { identify, type IssuerIdentity, openIssuer, readAuthority } from "./issuer.ts";
-import type { LockOptions } from "./lock.ts";
 import { CA_CERTIFICATE_FILE, isOwnDirectory, isThere, type PkiPaths, pkiPaths } from "./pki.ts";
 import { CRL_LABEL, readRevoked, type ReasonName, REASONS } from "./revoked.ts";
 import { adoptAbove, refuseOtherRoot, type RootOptions } from "./root.ts";
@@ -20,7 +19,7 @@ import { issuerId, type Store } from "./store.ts";
 import { checkDays } from "./validity.ts";
 
 /** What making a CRL needs. */
-export interface CrlOptions extends LockOptions {
+export interface CrlOptions extends ChangeOptions {
   /** The authority's directory. */
   readonly dir: string;
   readonly engine: Engine;

@@ -4,12 +4,11 @@ import { type Clock, decodePem, systemClock } from "../base/mod.ts";
 import { type Certificate, isIssuedBy, parseCrl } from "../creds/mod.ts";
 import type { Engine } from "../engine/mod.ts";
 import { serialText } from "./certificate.ts";
-import { type Change, changePki } from "./change.ts";
+import { type Change, type ChangeOptions, changePki } from "./change.ts";
 import { CaError } from "./error.ts";
 import { serialOf } from "./held.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { type Issuer, openIssuer } from "./issuer.ts";
-import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { pkiPaths } from "./pki.ts";
 import { CRL_LABEL, crlNumberOf } from "./revoked.ts";
@@ -24,7 +23,7 @@ export interface RootOptions {
 }
 
 /** What is to be signed by the root of an issuing CA. */
-export interface RootContext extends LockOptions {
+export interface RootContext extends ChangeOptions {
   /** The issuing CA's directory. */
   readonly dir: string;
   readonly engine: Engine;

@@ -5,7 +5,7 @@ import { type Certificate, isIssuedBy, parseCertificate } from "../creds/mod.ts"
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { authorityKeyLock, checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, serialText } from "./certificate.ts";
-import { type Change, changePki } from "./change.ts";
+import { type Change, type ChangeOptions, changePki } from "./change.ts";
 import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { heldHosts, keyTypeOf, readHeld } from "./held.ts";
@@ -13,7 +13,6 @@ import { checkCommonName } from "./init.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { bundlePem, type Issuer, openIssuer, signEmptyCrl, trusted } from "./issuer.ts";
 import { authorityDays } from "./life.ts";
-import type { LockOptions } from "./lock.ts";
 import { sha256 } from "./log_entry.ts";
 import { type MadeAuthority, makeNext, nextName } from "./next_authority.ts";
 import {
@@ -31,7 +30,7 @@ import { readRotation } from "./rotation.ts";
 import { issuerId } from "./store.ts";
 
 /** What every step of a roll-over needs. */
-export interface RotateOptions extends LockOptions {
+export interface RotateOptions extends ChangeOptions {
   /** The authority's directory. */
   readonly dir: string;
   readonly engine: Engine;

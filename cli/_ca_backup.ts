@@ -1,6 +1,6 @@
 /** `ca backup` and `ca restore`: everything of an authority in one file, and back. */
 
-import { DIR_FLAG, sayWaiting } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG } from "./_ca_flags.ts";
 import { type Command, type Flag, type Input, usage } from "./_command.ts";
 import { say, untilSignal } from "./_console.ts";
 import { line } from "./_output.ts";
@@ -66,7 +66,7 @@ async function backup(input: Input, signal: AbortSignal): Promise<number> {
     passphrase: await needed(input, true),
     force: input.on("force"),
     signal,
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   });
   for (const path of result.leftOut) say(`warning: ${path} is no file, and is left out`);
   if (result.keyInToken) say("note: the CA's key is in a token: the backup has its name alone");
@@ -91,7 +91,7 @@ async function restore(input: Input, signal: AbortSignal): Promise<number> {
     else console.log(line(`${file} is whole: ${result.files} files, ${result.hosts} hosts`));
     return 0;
   }
-  const result = await restoreBackup({ file, dir, passphrase, signal, onWait: sayWaiting(dir) });
+  const result = await restoreBackup({ file, dir, passphrase, signal, ...changeTold(dir) });
   if (input.on("json")) console.log(JSON.stringify({ file, ...result }));
   else {
     console.log(line(`restored ${result.dir}: ${result.files} files, ${result.hosts} hosts`));

@@ -1,6 +1,7 @@
 /** What the commands of `ca` share: flags, and how dates are shown. */
 
 import { day } from "../base/mod.ts";
+import type { ChangeOptions, LogGap } from "../ca/mod.ts";
 import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { say } from "./_output.ts";
@@ -42,6 +43,22 @@ export function untilText(date: Date, days: number): string {
 /** Says why the command stands still. */
 export function sayWaiting(dir: string): () => void {
   return () => console.error(`waiting for another command that changes ${dir}`);
+}
+
+/** What a person hears of a directory that is changed. */
+export function changeTold(dir: string): Pick<Required<ChangeOptions>, "onWait" | "onGap"> {
+  return { onWait: sayWaiting(dir), onGap: sayGap };
+}
+
+/** Tells what the log's file had lost; of a root's too, which is not the directory of the flag. */
+function sayGap({ file, store, state, first, count }: LogGap): void {
+  const dir = file.replace(/\/?[^/]*$/, "") || "/";
+  const which = count === 1 ? `entry ${first}` : `entries ${first} to ${first + count - 1}`;
+  say(
+    `warning: the log ${file} was ${state}: ${count} of its records were lost (${which})`,
+    `written again from ${store}, and noted in the log: see deno task ca log --verify --dir ${dir}`,
+    "if none of you did that, compare with a backup: deno task ca restore FILE --dir ELSEWHERE",
+  );
 }
 
 /** Names the files that lie where only directories of hosts should, and are left out. */

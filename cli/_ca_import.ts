@@ -1,7 +1,7 @@
 /** `ca import`: a CA that another tool made. */
 
 import { resolve } from "@std/path";
-import { DIR_FLAG, sayWaiting, untilText } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, untilText } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { line, say } from "./_output.ts";
@@ -73,7 +73,7 @@ async function run(input: Input): Promise<number> {
     engine: await engineFor(input),
     passphrase: await foreignPassphrase(input),
     dryRun,
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   });
   for (const { file, cause } of result.leftOut) say(`note: ${file} is left out: ${cause}`);
   if (result.missing.length > 0) {

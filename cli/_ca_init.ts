@@ -1,10 +1,10 @@
 /** `ca init`: a new authority. */
 
 import {
+  changeTold,
   DIR_FLAG,
   KEY_TYPE_FLAG,
   keyTypeFor,
-  sayWaiting,
   SUBJECT_FLAG,
   untilText,
 } from "./_ca_flags.ts";
@@ -102,7 +102,7 @@ async function run(input: Input): Promise<number> {
     key,
     root: await rootFor(input),
     passphrase: key === undefined ? await newPassphrase(input) : await tokenPin(input),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   });
   const until = untilText(made.notAfter, daysUntil(new Date(), made.notAfter));
   console.log(`made the CA "${made.name}" (${made.keyType ?? "key in a token"})`);

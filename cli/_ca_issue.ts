@@ -1,7 +1,7 @@
 /** `ca issue`: credentials for hosts. */
 
 import type { IssuedHost, ProfileName, Role } from "../ca/mod.ts";
-import { DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, sayWaiting, SUBJECT_FLAG } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, KEY_TYPE_FLAG, keyTypeFor, SUBJECT_FLAG } from "./_ca_flags.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import {
   authorityPassphrase,
@@ -100,7 +100,7 @@ async function run(input: Input): Promise<number> {
     engine: await engineFor(input),
     hostPassphrase: await hostPassphrase(input),
     passphrase: await authorityPassphrase(input, dir),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   });
   checkHosts(input);
   return await untilSignal(async (signal) => {

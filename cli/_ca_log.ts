@@ -35,6 +35,7 @@ export const caLog: Command = {
   notes: `Each entry has the SHA-256 of the one before, and the CA's key signs the last one of each
 change that it is opened for. The log lies in DIR/ca.db and, the same, in DIR/ca.log, one JSON
 object a line. Nothing is changed, and no key is needed.
+What DIR/ca.log had lost when a command found it so is an entry too, which --verify shows.
 Who holds the CA's key and rewrites every file is found out by a head alone that was kept
 elsewhere: note the one that --verify prints.`,
   run,
@@ -102,14 +103,17 @@ async function runVerify(input: Input): Promise<number> {
     head,
     onWait: sayWaiting(dir),
   });
-  const { faults, signed } = verdict;
+  const { faults, signed, gaps } = verdict;
   const end = `${verdict.head.seq}:${verdict.head.hash}`;
   if (input.on("json")) {
-    console.log(JSON.stringify({ ok: faults.length === 0, faults, head: end, signed }));
+    console.log(JSON.stringify({ ok: faults.length === 0, faults, head: end, signed, gaps }));
     return faults.length === 0 ? 0 : 1;
   }
   for (const { file, seq, cause } of faults) {
     console.log(line(`${file}: ${seq === undefined ? "" : `entry ${seq}: `}${cause}`));
+  }
+  for (const { seq, time, who, note } of gaps) {
+    console.log(line(`entry ${seq}: ${note}, as ${who} found on ${time}`));
   }
   if (faults.length > 0) {
     say(

@@ -1,6 +1,6 @@
 /** `ca rebuild`: the database made anew from the files. */
 
-import { DIR_FLAG, sayWaiting } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG } from "./_ca_flags.ts";
 import type { Command, Input } from "./_command.ts";
 import { line, say } from "./_output.ts";
 
@@ -30,7 +30,7 @@ async function run(input: Input): Promise<number> {
   const { rebuildStore } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;
   const dryRun = input.on("dry-run");
-  const result = await rebuildStore({ dir, dryRun, onWait: sayWaiting(dir) });
+  const result = await rebuildStore({ dir, dryRun, ...changeTold(dir) });
   if (input.on("json")) {
     console.log(JSON.stringify({ ...result, source: result.source ?? null }));
     return 0;

@@ -3,7 +3,7 @@
 import { resolve } from "@std/path";
 import { parseDuration } from "../base/mod.ts";
 import type { IssuedHost, RenewedAuthority, RenewSelection } from "../ca/mod.ts";
-import { DIR_FLAG, sayStrayFiles, sayWaiting, untilText } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, sayStrayFiles, untilText } from "./_ca_flags.ts";
 import { issuedJson, sayHostNotes } from "./_ca_issued.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { untilSignal } from "./_console.ts";
@@ -73,7 +73,7 @@ async function run(input: Input, signal: AbortSignal): Promise<number> {
     engine: await engineFor(input),
     hostPassphrase: await hostPassphrase(input),
     passphrase: await authorityPassphrase(input, dir),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
     onProgress: (done, total) => (bar ??= progressBar(total)).update(done),
   });
   bar?.[Symbol.dispose]();

@@ -1,7 +1,7 @@
 /** `ca revoke` and `ca crl`: certificates that shall be taken by nobody any more. */
 
 import type { CrlOptions, PublishedCrl, ReasonName } from "../ca/mod.ts";
-import { DIR_FLAG, sayStrayFiles, sayWaiting } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, sayStrayFiles } from "./_ca_flags.ts";
 import type { Command, Flag, Input } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { say } from "./_output.ts";
@@ -123,7 +123,7 @@ async function optionsFor(input: Input): Promise<CrlOptions> {
     days: input.number("days", 1, LONGEST_DAYS),
     engine: await engineFor(input),
     passphrase: await authorityPassphrase(input, dir),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   };
 }
 

@@ -9,7 +9,7 @@ import type {
   RotationStatus,
 } from "../ca/mod.ts";
 import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
-import { DIR_FLAG, sayStrayFiles, sayWaiting, untilText } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, sayStrayFiles, untilText } from "./_ca_flags.ts";
 import { issuedJson, sayHostNotes } from "./_ca_issued.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
@@ -96,7 +96,7 @@ async function run(input: Input): Promise<number> {
     engine: await engineFor(input),
     passphrase: await authorityPassphrase(input, dir),
     newPassphrase: await nextPassphrase(input),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   };
   switch (step) {
     case "start":

@@ -2,7 +2,7 @@
 
 import { resolve } from "@std/path";
 import type { HostRequest, ProfileName, Role, SignOutcome } from "../ca/mod.ts";
-import { DIR_FLAG, sayWaiting, SUBJECT_FLAG, untilText } from "./_ca_flags.ts";
+import { changeTold, DIR_FLAG, SUBJECT_FLAG, untilText } from "./_ca_flags.ts";
 import { issuedJson, sayHostNotes } from "./_ca_issued.ts";
 import type { Command, Input } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
@@ -91,7 +91,7 @@ async function run(input: Input): Promise<number> {
     ...(days === undefined ? {} : { days }),
     engine: await engineFor(input),
     passphrase: await authorityPassphrase(input, dir),
-    onWait: sayWaiting(dir),
+    ...changeTold(dir),
   });
   let bad = rows?.bad ?? 0;
   for (const outcome of outcomes) {

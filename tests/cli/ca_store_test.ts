@@ -50,6 +50,34 @@ Deno.test("ca log shows, filters and verifies", async () => {
   }
 });
 
+Deno.test("a command that finds the log's file cut says so, and so does ca log --verify from then on", async () => {
+  using temp = temporaryDirectory();
+  const dir = await makeFleet(temp.path);
+  const lines = Deno.readTextFileSync(`${dir}/ca.log`).trimEnd().split("\n");
+  Deno.writeTextFileSync(`${dir}/ca.log`, lines.slice(0, 6).join("\n") + "\n");
+  const verify = (...args: string[]) => virtcreds(["ca", "log", "--verify", ...args, "--dir", dir]);
+  const before = await verify();
+  assertEquals([before.code, before.stdout.split("\n")[0]], [
+    1,
+    `${dir}/ca.log: entry 7: it and what follows, 3 entries, are missing: ${dir}/ca.db has them`,
+  ]);
+  const { code, stderr } = await virtcreds(["ca", "crl", "--dir", dir]);
+  assertEquals([code, stderr.split("hint: copy")[0]], [
+    0,
+    `warning: the log ${dir}/ca.log was cut: 3 of its records were lost (entries 7 to 9)\n` +
+    `hint: written again from ${dir}/ca.db, and noted in the log: see deno task ca log --verify --dir ${dir}\n` +
+    "hint: if none of you did that, compare with a backup: deno task ca restore FILE --dir ELSEWHERE\n",
+  ]);
+  const after = await verify();
+  assertEquals(after.code, 0);
+  assertMatch(
+    after.stdout,
+    /^entry 10: ca\.log was cut and had lost 3 entries, 7 to 9, as .+ found on \S+Z\nthe log is whole: 11 entries, /,
+  );
+  const { ok, gaps } = JSON.parse((await verify("--json")).stdout);
+  assertEquals([ok, gaps.length, gaps[0].seq], [true, 1, 10]);
+});
+
 Deno.test("ca rebuild mends what the other commands name", async () => {
   using temp = temporaryDirectory();
   const dir = await makeFleet(temp.path);
