@@ -4,6 +4,12 @@ import { VirtcredsError } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { Watch } from "./_watch.ts";
 import { MigrationError } from "./error.ts";
+import { DEFAULT_PAGE_SIZE } from "./stream_constants.ts";
+
+/** Bytes that are worth being woken for. */
+const WORTH = 64 * 1024;
+/** ms in which a fast source sends about as much. */
+const REST = 1;
 
 /**
  * Reads at least one byte; a channel that broke is told apart from a stream that is broken.
@@ -32,6 +38,15 @@ export async function readSome(
 }
 
 /**
+ * Lets bytes gather where a read brought a few pages: a QEMU puts each of them into a record of
+ * its own, and each would wake us. Less than a page is no memory, and nobody is kept waiting.
+ */
+export async function restAfter(count: number): Promise<void> {
+  if (count < DEFAULT_PAGE_SIZE || count >= WORTH) return;
+  await new Promise((resolve) => setTimeout(resolve, REST));
+}
+
+/**
  * Fills a buffer.
  *
  * @returns Bytes that came before the channel ended.
@@ -46,6 +61,7 @@ export async function readFull(
     const count = await readSome(channel, into.subarray(done), watch);
     if (count === null) break;
     done += count;
+    if (done < into.length) await restAfter(count);
   }
   return done;
 }

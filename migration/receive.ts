@@ -1,7 +1,7 @@
 /** The receiving end of one migration: a channel, through the reader, into a sink. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { readSome } from "./_read_exact.ts";
+import { readSome, restAfter } from "./_read_exact.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
 import { WayBack } from "./_way_back.ts";
 import { MigrationError, MULTIFD_HINTS } from "./error.ts";
@@ -126,8 +126,9 @@ class Receiver {
     if (MERGE - this.#filled < LEAST_READ) await this.#flush(sink, this.#filled);
     const room = this.#buffers[this.#turn].subarray(this.#filled);
     const count = await readSome(this.channel, room, this.#watch);
-    if (count === null) this.#reader.end();
-    else this.#take(count);
+    if (count === null) return void this.#reader.end();
+    this.#take(count);
+    if (!this.#reader.complete) await restAfter(count);
   }
 
   /** Lets the reader look at bytes that are in the buffer already. */

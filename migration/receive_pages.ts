@@ -2,7 +2,7 @@
 
 import type { ByteChannel } from "../engine/mod.ts";
 import { PostcopyPages } from "./_postcopy.ts";
-import { readSome } from "./_read_exact.ts";
+import { readSome, restAfter } from "./_read_exact.ts";
 import { StreamRecords } from "./_stream_records.ts";
 import { SyncGate } from "./_sync_gate.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
@@ -148,6 +148,8 @@ class PageReceiver {
       }
       if (!this.#reader.complete) this.#postcopy?.ask();
       this.#progress();
+      // After the switch a running guest waits for each page.
+      if (!this.#reader.complete && !this.#switched) await restAfter(count);
     }
   }
 

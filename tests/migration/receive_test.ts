@@ -100,6 +100,29 @@ Deno.test("receiveStream() passes many megabytes on without losing or mixing any
   source.close();
 });
 
+Deno.test("receiveStream() lets the pages of a source gather that sends them one by one", async () => {
+  const stream = collected(guestStream(8 * 1024 * 1024));
+  const [source, target] = pair();
+  let reads = 0;
+  const counted: ByteChannel = {
+    ...target,
+    read(into) {
+      reads++;
+      return target.read(into);
+    },
+  };
+  const { reception } = receive([source, counted]);
+  const page = 4096 + 8;
+  for (let at = 0; at < stream.length; at += page) {
+    await source.write(stream.subarray(at, at + page));
+    // The reader is woken, and has its turn before the next page.
+    await new Promise((resolve) => queueMicrotask(() => queueMicrotask(() => resolve(null))));
+  }
+  source.close();
+  assertEquals((await reception).summary.bytes, stream.length);
+  assert(reads < stream.length / page / 4, `${reads} reads`);
+});
+
 Deno.test("receiveStream() acknowledges only after the commit, and never a failed one", async () => {
   const order: string[] = [];
   const sink: StreamSink = {
