@@ -19,8 +19,7 @@ export interface CrlFields {
   readonly issuer: Uint8Array;
   readonly thisUpdate: Date;
   readonly nextUpdate: Date;
-  /** Big-endian magnitude, not DER. */
-  readonly number: Uint8Array;
+  readonly number: bigint;
   /** Whole authorityKeyIdentifier extension; absent where the issuer has no key identifier. */
   readonly authorityKey?: Uint8Array;
   readonly revoked: readonly RevokedEntry[];
@@ -39,7 +38,7 @@ export function encodeTbsCrl(fields: CrlFields, algorithm: SignatureAlgorithm): 
     derTime(fields.nextUpdate),
     // The list must be absent when it is empty (5.1.2.6).
     ...(fields.revoked.length === 0 ? [] : [derSequence(...fields.revoked.map(encodeEntry))]),
-    derExplicit(0, derSequence(...extensions, crlNumber(fields.number))),
+    derExplicit(0, derSequence(...extensions, crlNumber(bytesOf(fields.number)))),
   );
 }
 
@@ -49,13 +48,18 @@ export async function signCrl(fields: CrlFields, key: SigningKey): Promise<Uint8
 }
 
 /**
- * The number of a CRL made now: the time in seconds, so that numbers rise even when every earlier
- * CRL was lost.
+ * The number of the next CRL: the time in seconds, so that numbers rise even when every earlier CRL
+ * was lost, and above all that are known of, so that they do within a second and where a clock was
+ * set back.
  */
-export function crlNumberAt(now: Date): Uint8Array {
-  const number = new DataView(new ArrayBuffer(8));
-  number.setBigUint64(0, BigInt(Math.floor(now.getTime() / 1000)));
-  return new Uint8Array(number.buffer);
+export function nextCrlNumber(now: Date, ...known: readonly bigint[]): bigint {
+  const clock = BigInt(Math.floor(now.getTime() / 1000));
+  return known.reduce((number, last) => last < number ? number : last + 1n, clock);
+}
+
+function bytesOf(number: bigint): Uint8Array {
+  const digits = number.toString(16);
+  return Uint8Array.fromHex(digits.padStart(digits.length + digits.length % 2, "0"));
 }
 
 function encodeEntry({ serial, date, reason }: RevokedEntry): Uint8Array {

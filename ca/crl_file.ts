@@ -4,7 +4,7 @@ import { decodePem, encodePem, readTextLimited, sameBytes } from "../base/mod.ts
 import { type Certificate, parseCrl } from "../creds/mod.ts";
 import type { SigningKey } from "../engine/mod.ts";
 import type { Act } from "./act.ts";
-import { crlNumberAt, type RevokedEntry, signCrl } from "./crl.ts";
+import { nextCrlNumber, type RevokedEntry, signCrl } from "./crl.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
 import type { IssuerIdentity } from "./issuer.ts";
 import { sha256 } from "./log_entry.ts";
@@ -59,13 +59,12 @@ export async function signCrlOf(
     if (!unique.has(serial)) unique.set(serial, entry);
   }
   const entries = [...unique.values()];
-  const clock = BigInt(`0x${crlNumberAt(now).toHex()}`) - 1n;
-  const number = [last.number, await store.crlNumber(id)].reduce(maximum, clock) + 1n;
+  const number = nextCrlNumber(now, last.number, await store.crlNumber(id));
   const dates = crlDates(now, issuer, days);
   const crl = await signCrl({
     issuer: issuer.subject,
     ...dates,
-    number: bytesOf(number),
+    number,
     ...(issuer.keyId === undefined ? {} : { authorityKey: authorityKeyIdentifier(issuer.keyId) }),
     revoked: entries,
   }, key);
@@ -88,10 +87,6 @@ function entryOf({ serial, date, reason }: StoredRevocation): RevokedEntry {
   };
 }
 
-function maximum(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
-}
-
 /**
  * Puts lists together: those of a file, with newer ones of the same issuers in their place, and
  * only of issuers that are trusted.
@@ -112,9 +107,4 @@ function othersIn(paths: PkiPaths, issuer: IssuerIdentity): Uint8Array[] {
     .filter((block) => block.label === CRL_LABEL)
     .map((block) => block.der)
     .filter((der) => parseCrl(der).issuer.raw.toHex() !== issuer.subject.toHex());
-}
-
-function bytesOf(number: bigint): Uint8Array {
-  const digits = number.toString(16);
-  return Uint8Array.fromHex(digits.padStart(digits.length + digits.length % 2, "0"));
 }

@@ -1,7 +1,7 @@
 /** What a take-over makes of what was found: whose sets, what is revoked, which CRL number. */
 
 import type { Engine } from "../engine/mod.ts";
-import { crlNumberAt, type RevokedEntry } from "./crl.ts";
+import { nextCrlNumber, type RevokedEntry } from "./crl.ts";
 import type { Material } from "./import_files.ts";
 import { pickCrl, type PickedAuthority, type PickedCertificate } from "./import_pick.ts";
 import { type Role, ROLES } from "./profile.ts";
@@ -36,15 +36,11 @@ export function planImport(
   for (const entry of crl === undefined ? [] : revokedBy(crl)) {
     if (entry.reason !== 8) revoked.set(entry.serial.toHex(), entry);
   }
-  const numbers = [
-    BigInt(`0x${crlNumberAt(now).toHex()}`),
-    material.crlNumber,
-    crl === undefined ? 0n : crlNumberOf(crl) + 1n,
-  ];
+  const last = crl === undefined ? 0n : crlNumberOf(crl);
   return {
     hosts: newestSets(issued.filter((one) => !revoked.has(one.serial))),
     revoked: [...revoked.values()],
-    number: numbers.reduce((a, b) => a > b ? a : b),
+    number: nextCrlNumber(now, material.crlNumber - 1n, last),
   };
 }
 

@@ -34,7 +34,7 @@ export async function stageImport(
   const crl = await signCrl({
     issuer: certificate.subject.raw,
     ...crlDates(now, { notBefore, notAfter }),
-    number: bytesOf(plan.number),
+    number: plan.number,
     ...(subjectKeyId === undefined
       ? {}
       : { authorityKey: authorityKeyIdentifier(subjectKeyId.id) }),
@@ -114,9 +114,4 @@ function refuseExisting(paths: PkiPaths): void {
   for (const file of [paths.caCertificate, paths.caKey, paths.caKeyUri, paths.caCrl]) {
     if (isThere(file)) throw new CaError("CA_EXISTS", { file });
   }
-}
-
-function bytesOf(number: bigint): Uint8Array {
-  const digits = number.toString(16);
-  return Uint8Array.fromHex(digits.padStart(digits.length + digits.length % 2, "0"));
 }

@@ -1,18 +1,16 @@
 /** A new authority. */
 
 import { dirname, resolve } from "@std/path";
-import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
+import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
 import { type Certificate, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, randomSerial, serialText, signCertificate } from "./certificate.ts";
 import { type Change, type ChangeOptions, changePki } from "./change.ts";
 import { parseDomain, parseNetwork, type Subtree } from "./constraints.ts";
-import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { keyIdentifier } from "./extensions.ts";
 import { bundlePem, signEmptyCrl, trusted } from "./issuer.ts";
-import { sha256 } from "./log_entry.ts";
 import { wayBack } from "./missing.ts";
 import { encodeName, LONGEST_ATTRIBUTE, parseSubject } from "./name.ts";
 import { within } from "./next_authority.ts";
@@ -117,7 +115,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     : await signedByRoot(own, options, options.root);
   const { certificate, above, ...validity } = signed;
   const keyId = keyIdentifier(key.publicKey);
-  const crl = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
+  const { pem: crl, act: crlMade } = await signEmptyCrl({ subject, keyId, ...validity }, key, now);
   const [keyFile, keyText] = uri === undefined
     ? [CA_KEY_FILE, await key.exportPem(options.passphrase)]
     : [CA_KEY_URI_FILE, `${uri}\n`];
@@ -130,7 +128,6 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
     createFile(`${staged}/${CA_CRL_FILE}`, crl + above.crlPem, 0o644, false);
     const text = encodePem("CERTIFICATE", certificate) + bundlePem(above.certificates);
     createFile(`${staged}/${CA_CERTIFICATE_FILE}`, text, 0o644, false);
-    const issuer = issuerId(subject);
     change.signedBy({ key, [Symbol.dispose]: () => {} });
     change.record({
       act: "init",
@@ -138,12 +135,7 @@ export async function initAuthority(options: InitOptions): Promise<InitResult> {
       serial: serialText(serial),
       certificate,
     });
-    change.record({
-      act: "crl",
-      issuer,
-      number: BigInt(`0x${crlNumberAt(now).toHex()}`),
-      sha256: sha256(decodePem(crl)[0]!.der),
-    });
+    change.record(crlMade);
     await adoptAbove(change, above.certificates, above.crlPem);
   });
   return {

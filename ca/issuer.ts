@@ -20,19 +20,22 @@ import {
   signatureCheck,
 } from "../creds/mod.ts";
 import type { Engine, SigningKey } from "../engine/mod.ts";
+import type { Act } from "./act.ts";
 import { openAuthorityKey } from "./authority_key.ts";
 import type { Change } from "./change.ts";
 import { type Constraints, constraintsOf } from "./constraints.ts";
-import { crlNumberAt, signCrl } from "./crl.ts";
+import { nextCrlNumber, signCrl } from "./crl.ts";
 import { signCrlOf } from "./crl_file.ts";
 import { refuseLostCrl } from "./crl_copies.ts";
 import { CaError } from "./error.ts";
 import { authorityKeyIdentifier } from "./extensions.ts";
 import { missingAuthority } from "./missing.ts";
+import { sha256 } from "./log_entry.ts";
 import { LONGEST_ATTRIBUTE } from "./name.ts";
 import { readCertificate } from "./held.ts";
 import { CROSS_FILE, isThere, type PkiPaths } from "./pki.ts";
 import { CRL_LABEL } from "./revoked.ts";
+import { issuerId } from "./store.ts";
 import { crlDates, type Validity } from "./validity.ts";
 
 /** What of an issuer goes into the certificates and CRLs that it signs. */
@@ -117,20 +120,35 @@ export async function openIssuer(paths: PkiPaths, options: OpenOptions): Promise
   }
 }
 
-/** Makes a CRL that revokes nothing, PEM, with the label that openssl, certtool and QEMU take. */
+/** A CRL that was made, and what the log is to have of it. */
+export interface EmptyCrl {
+  readonly pem: string;
+  readonly act: Act;
+}
+
+/**
+ * Makes a CRL that revokes nothing, with the label that openssl, certtool and QEMU take.
+ *
+ * @param last The highest number that the issuer's CRLs had.
+ */
 export async function signEmptyCrl(
   issuer: IssuerIdentity,
   key: SigningKey,
   now: Date,
-): Promise<string> {
+  last = 0n,
+): Promise<EmptyCrl> {
+  const number = nextCrlNumber(now, last);
   const crl = await signCrl({
     issuer: issuer.subject,
     ...crlDates(now, issuer),
-    number: crlNumberAt(now),
+    number,
     ...(issuer.keyId === undefined ? {} : { authorityKey: authorityKeyIdentifier(issuer.keyId) }),
     revoked: [],
   }, key);
-  return encodePem(CRL_LABEL, crl);
+  return {
+    pem: encodePem(CRL_LABEL, crl),
+    act: { act: "crl", issuer: issuerId(issuer.subject), number, sha256: sha256(crl) },
+  };
 }
 
 async function makeCrl(

@@ -1,19 +1,17 @@
 /** The first step of a roll-over: the next CA is made, and hosts are told of it. */
 
-import { type Clock, createFile, decodePem, encodePem, systemClock } from "../base/mod.ts";
+import { type Clock, createFile, encodePem, systemClock } from "../base/mod.ts";
 import { type Certificate, isIssuedBy, parseCertificate } from "../creds/mod.ts";
 import type { Engine, KeyType, SigningKey } from "../engine/mod.ts";
 import { authorityKeyLock, checkKeyUri, openTokenKey } from "./authority_key.ts";
 import { fingerprint, serialText } from "./certificate.ts";
 import { type Change, type ChangeOptions, changePki } from "./change.ts";
-import { crlNumberAt } from "./crl.ts";
 import { CaError } from "./error.ts";
 import { heldHosts, keyTypeOf, readHeld } from "./held.ts";
 import { checkCommonName } from "./init.ts";
 import { refuseWithoutAuthority } from "./issue.ts";
 import { bundlePem, type Issuer, openIssuer, signEmptyCrl, trusted } from "./issuer.ts";
 import { authorityDays } from "./life.ts";
-import { sha256 } from "./log_entry.ts";
 import { type MadeAuthority, makeNext, nextName } from "./next_authority.ts";
 import {
   CA_CERTIFICATE_FILE,
@@ -176,11 +174,13 @@ async function stage(
 ): Promise<void> {
   // The PIN of a token is no passphrase for a file.
   const { passphrase, newPassphrase = isInToken(options) ? undefined : passphrase } = options;
-  const crl = await signEmptyCrl(made, key, now);
+  // One of this name may have been given up before.
+  const last = await (await change.store()).crlNumber(issuerId(made.subject));
+  const crl = await signEmptyCrl(made, key, now, last);
   const next = parseCertificate(made.certificate);
   const others = issuer.certificates.filter((one) => one !== issuer.certificate);
   const bundle = [issuer.certificate, ...others, next];
-  const lists = issuer.crlPem + crl;
+  const lists = issuer.crlPem + crl.pem;
   const staged = change.stageAuthority("replace");
   const own = `${staged}/${NEXT_DIRECTORY}`;
   makeDirectory(own);
@@ -206,7 +206,6 @@ async function stage(
       change.stageFiles(host, [[CA_CERTIFICATE_FILE, trust], [CA_CRL_FILE, lists]]);
     }
   }
-  const id = issuerId(made.subject);
   change.record({
     act: "rotate",
     issuer: issuerId(next.issuer.raw),
@@ -214,8 +213,7 @@ async function stage(
     certificate: made.certificate,
     note: "start",
   });
-  const number = BigInt(`0x${crlNumberAt(now).toHex()}`);
-  change.record({ act: "crl", issuer: id, number, sha256: sha256(decodePem(crl)[0]!.der) });
+  change.record(crl.act);
 }
 
 async function started(

@@ -1,9 +1,9 @@
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { assert, assertEquals } from "@std/assert";
-import { derChildren, derTime, derUnsigned, readDerWhole } from "../../base/mod.ts";
+import { derChildren, derInteger, derTime, derUnsigned, readDerWhole } from "../../base/mod.ts";
 import { encodeTbsCertificate, randomSerial } from "../../ca/certificate.ts";
-import { crlNumberAt, encodeTbsCrl } from "../../ca/crl.ts";
+import { encodeTbsCrl, nextCrlNumber } from "../../ca/crl.ts";
 import { authorityKeyIdentifier, keyIdentifier } from "../../ca/extensions.ts";
 import { parseDnsName, parseIpName } from "../../ca/host_name.ts";
 import { encodeName } from "../../ca/name.ts";
@@ -167,7 +167,7 @@ for (const kind of KINDS) {
       const { keys, spki } = await generate(kind);
       const keyId = await keyIdentifier(spki);
       const [thisUpdate, nextUpdate] = DATES[1];
-      const number = crlNumberAt(thisUpdate);
+      const number = nextCrlNumber(thisUpdate);
       const entries = [
         // Without a reason the library would write an empty list of extensions, which is no DER.
         { serial: Uint8Array.of(0x01, 0x02), date: thisUpdate, reason: 4 },
@@ -184,7 +184,7 @@ for (const kind of KINDS) {
         })),
         extensions: [
           new x509.AuthorityKeyIdentifierExtension(keyId.toHex()),
-          new x509.Extension("2.5.29.20", false, derUnsigned(number).slice()),
+          new x509.Extension("2.5.29.20", false, derInteger(Number(number)).slice()),
         ],
         signingKey: keys.privateKey,
         signingAlgorithm: kind.sign,
@@ -208,7 +208,7 @@ Deno.test("encodeTbsCrl() writes no extensions for an entry without a reason", (
     issuer: encodeName([["CN", "x"]]),
     thisUpdate: date,
     nextUpdate: date,
-    number: Uint8Array.of(1),
+    number: 1n,
     revoked: [{ serial: Uint8Array.of(5), date }],
   }, "Ed25519");
   const list = derChildren(readDerWhole(tbs))[5]!;
@@ -239,4 +239,13 @@ Deno.test("randomSerial() gives positive serials of 128 bits, none twice", () =>
   assert(serials.every((serial) => serial.length === 16 && serial[0] !== 0));
   const high = serials.find((serial) => serial[0]! >= 0x80)!;
   assertEquals(derUnsigned(high)[2], 0);
+});
+
+Deno.test("nextCrlNumber() gives seconds, and more where a known number is as high", () => {
+  const now = new Date("2027-01-01T00:00:00.900Z");
+  const seconds = 1798761600n;
+  assertEquals(nextCrlNumber(now), seconds);
+  assertEquals(nextCrlNumber(now, seconds - 1n, 0n), seconds);
+  assertEquals(nextCrlNumber(now, 3n, seconds), seconds + 1n);
+  assertEquals(nextCrlNumber(now, 1n << 150n, seconds), (1n << 150n) + 1n);
 });

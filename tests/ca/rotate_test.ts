@@ -15,9 +15,11 @@ import {
   rotationStatus,
   signRequests,
   startRotation,
+  verifyLog,
 } from "../../ca/mod.ts";
 import { decodePem } from "../../base/mod.ts";
 import { checkCredentials, parseCertificate, parseCrl } from "../../creds/mod.ts";
+import { crlNumberOf } from "../../ca/revoked.ts";
 import { chooseEngine, type KeyType } from "../../engine/mod.ts";
 import { assertWholeSet, modeOf } from "../support/credential_set.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
@@ -109,6 +111,22 @@ Deno.test("whatever step's files each host has, every pair meets until the end o
     { numRuns: count },
   );
   soakRow("roll-over, any mixture of steps", count, `${pairs} pairs, ${handshakes} handshakes`);
+});
+
+Deno.test("a roll-over that is given up starts again within the same second", async () => {
+  using temp = temporaryDirectory();
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] });
+  const now = new Date();
+  const options = { dir, engine, clock: () => now };
+  const numbers: bigint[] = [];
+  for (let i = 0; i < 3; i++) {
+    await startRotation(options);
+    const lists = decodePem(Deno.readTextFileSync(`${dir}/hosts/a/ca-crl.pem`));
+    numbers.push(crlNumberOf(parseCrl(lists.at(-1)!.der)));
+    if (i < 2) await abandonRotation(options);
+  }
+  assertEquals(numbers, [0n, 1n, 2n].map((more) => numbers[0]! + more));
+  assertEquals((await verifyLog({ dir, engine })).faults, []);
 });
 
 Deno.test("finishRotation() refuses while a host depends on the old CA, and names it", async () => {
