@@ -3,34 +3,40 @@
 import { formatAddress } from "../channel/mod.ts";
 import { migrationEnd } from "../migration/mod.ts";
 import { incomingAddress, type Qemu, startQemu } from "../tests/support/qemu.ts";
+import { type Cost, meter } from "./_meter.ts";
 
 const project = new URL("..", import.meta.url).pathname;
 const FAST = 50_000_000_000;
+/** ms that the slowest migration may take. */
+const LONGEST = 600_000;
 
 /** What every run has. */
 export interface Bench {
   /** MiB of memory. */
   readonly ram: number;
-  /** File of random bytes that the guest's memory is a private copy of. */
+  /** File of random bytes, at least so many, that the guest's memory is a private copy of. */
   readonly memory: string;
   /** Credentials directories. */
   readonly source: string;
   readonly target: string;
-}
-
-/** What a program of ours has taken. */
-export interface Cost {
-  /** Seconds of the processor. */
-  readonly cpu: number;
-  /** MiB of memory at most. */
-  readonly peak: number;
+  /** A folder on a disk. */
+  readonly disk: string;
 }
 
 /** A destination that listens. */
 export interface Destination extends AsyncDisposable {
   readonly uri: string;
-  /** Settles when it has all; gives its costs where it is ours. */
-  readonly done: Promise<Cost | undefined>;
+  /** Settles when it has all, and stored it where it does that. */
+  done(): Promise<Cost>;
+}
+
+/** What a source tells when it is through. */
+export interface Sent {
+  /** By its own clock. */
+  readonly ms: number;
+  /** When it was told to start, as of `performance.now()`. */
+  readonly began: number;
+  readonly cost: Cost;
 }
 
 const flags = (channels: number): string[] =>
@@ -48,25 +54,43 @@ const object = (dir: string, endpoint: string): string[] => [
   "tls0",
 ];
 
-/** A target of ours: into a file, into memory, or verified and dropped. */
+/** How a target of ours is started, beside what all have. */
+export interface TargetSettings {
+  readonly more?: readonly string[];
+  readonly engine?: string;
+}
+
+/** A target of ours: into a file, or verified and dropped. */
 export async function ourTarget(
   bench: Bench,
   channels: number,
-  more: readonly string[] = [],
-  engine = "gnutls",
-): Promise<Destination> {
+  { more = ["--once"], engine = "gnutls" }: TargetSettings = {},
+): Promise<Destination & { readonly cost: () => Cost }> {
   const program = start("target", [
     ...object(bench.target, "server"),
     ...flags(channels),
-    ...["--once", "--incoming", "tcp:127.0.0.1:0"],
+    ...["--incoming", "tcp:127.0.0.1:0"],
     ...more,
   ], engine);
   const uri = await program.says(/listening on (tcp:\S+)/);
-  return { uri, done: program.done, [Symbol.asyncDispose]: () => program.end() };
+  return {
+    uri,
+    cost: program.cost,
+    done: () => program.done,
+    [Symbol.asyncDispose]: () => program.end(),
+  };
 }
 
-/** A QEMU that waits. */
-export async function qemuTarget(bench: Bench, channels: number): Promise<Destination> {
+/**
+ * A QEMU that waits.
+ *
+ * @param plain The port to listen on without TLS.
+ */
+export async function qemuTarget(
+  bench: Bench,
+  channels: number,
+  plain?: number,
+): Promise<Destination> {
   const qemu = await startQemu({
     machine: "pc-i440fx-7.2,memory-backend=m0",
     memory: `${bench.ram}M`,
@@ -80,24 +104,35 @@ export async function qemuTarget(bench: Bench, channels: number): Promise<Destin
       "defer",
     ],
   });
+  const costs = meter(qemu.pid);
   await setUp(qemu, channels);
-  await qemu.qmp.execute("migrate-set-parameters", { "tls-creds": "tls0" });
-  await qemu.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
-  const uri = formatAddress(await incomingAddress(qemu));
+  if (plain === undefined) {
+    await qemu.qmp.execute("migrate-set-parameters", { "tls-creds": "tls0" });
+  }
+  await qemu.qmp.execute("migrate-incoming", { uri: `tcp:127.0.0.1:${plain ?? 0}` });
   return {
-    uri,
-    done: Promise.resolve(undefined),
-    [Symbol.asyncDispose]: () => qemu[Symbol.asyncDispose](),
+    uri: formatAddress(await incomingAddress(qemu)),
+    async done() {
+      for (;;) {
+        const { status } = await qemu.qmp.execute("query-status") as { status: string };
+        if (status !== "inmigrate") return costs.read();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      costs[Symbol.dispose]();
+      await qemu[Symbol.asyncDispose]();
+    },
   };
 }
 
-/** Migrates a stopped guest from a QEMU; gives ms by QEMU's own clock. */
+/** Migrates a stopped guest from a QEMU, with TLS of its own or without. */
 export async function qemuSource(
   bench: Bench,
   channels: number,
   uri: string,
   tls = true,
-): Promise<number> {
+): Promise<Sent> {
   await using qemu = await startQemu({
     machine: "pc-i440fx-7.2,memory-backend=m0",
     memory: `${bench.ram}M`,
@@ -109,30 +144,30 @@ export async function qemuSource(
       `tls-creds-x509,id=tls0,dir=${bench.source},endpoint=client`,
     ],
   });
+  using costs = meter(qemu.pid);
   await setUp(qemu, channels);
   const secure = tls ? { "tls-creds": "tls0", "tls-hostname": "127.0.0.1" } : {};
   await qemu.qmp.execute("migrate-set-parameters", { ...secure, "max-bandwidth": FAST });
+  const began = performance.now();
   await qemu.qmp.execute("migrate", { uri });
-  const end = await migrationEnd(qemu.qmp, { timeout: 300_000 });
+  const end = await migrationEnd(qemu.qmp, { timeout: LONGEST });
   if (end.status !== "completed") throw new Error(`${end.status}: ${end["error-desc"]}`);
-  return end["total-time"]!;
+  return { ms: end["total-time"]!, began, cost: costs.read() };
 }
 
-/** Sends a guest of ours that a QEMU takes too; gives ms by its own clock. */
-export async function ourSource(
-  bench: Bench,
-  channels: number,
-  uri: string,
-): Promise<{ ms: number; cost: Cost }> {
+/** Sends a guest of ours that a QEMU takes too. The digest that it makes afterwards is no part. */
+export async function ourSource(bench: Bench, channels: number, uri: string): Promise<Sent> {
+  const began = performance.now();
   await using program = start("source", [
     ...object(bench.source, "client"),
     ...flags(channels),
     ...["--parameter", "max-bandwidth=0", "--guest-ram", `${bench.ram}M`],
     ...["--guest-machine", "pc-i440fx-7.2", "--guest-block", "m0", "--migrate", uri, "--json"],
   ]);
-  const time = program.says(/in (\d+\.\d+) s \(/);
-  const cost = await program.done;
-  return { ms: Number(await time) * 1000, cost };
+  const seconds = await program.says(/in (\d+\.\d+) s \(/);
+  const cost = program.cost();
+  await program.done;
+  return { ms: Number(seconds) * 1000, began, cost };
 }
 
 async function setUp({ qmp }: Qemu, channels: number): Promise<void> {
@@ -144,21 +179,23 @@ async function setUp({ qmp }: Qemu, channels: number): Promise<void> {
 
 interface Running extends AsyncDisposable {
   says(pattern: RegExp): Promise<string>;
+  cost(): Cost;
   readonly done: Promise<Cost>;
   end(): Promise<void>;
 }
 
 function start(name: "source" | "target", args: readonly string[], engine = "gnutls"): Running {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `migration/${name}.ts`, ...args],
+    args: ["run", "-A", "--no-check", `migration/${name}.ts`, ...args],
     cwd: project,
     env: { VIRTCREDS_ENGINE: engine },
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).spawn();
+  const costs = meter(child.pid);
   let text = "";
-  let [cpu, peak, ended] = [0, 0, false];
+  let ended = false;
   const waiting: (() => void)[] = [];
   const reading = (async () => {
     for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
@@ -166,23 +203,13 @@ function start(name: "source" | "target", args: readonly string[], engine = "gnu
       for (const wake of waiting) wake();
     }
   })();
-  const look = () => {
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${child.pid}/stat`).split(") ")[1]!.split(" ");
-      // Clock ticks of 10 ms: user and system (proc(5), fields 14 and 15).
-      cpu = Math.max(cpu, (Number(stat[11]) + Number(stat[12])) / 100);
-      const status = Deno.readTextFileSync(`/proc/${child.pid}/status`);
-      peak = Math.max(peak, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-    } catch { /* it has just ended */ }
-  };
-  const timer = setInterval(look, 20);
   const done = child.status.then(async ({ success }) => {
-    clearInterval(timer);
+    costs[Symbol.dispose]();
     ended = true;
     await reading;
     for (const wake of waiting) wake();
     if (!success) throw new Error(text);
-    return { cpu, peak };
+    return costs.read();
   });
   done.catch(() => {});
   const end = async () => {
@@ -196,10 +223,13 @@ function start(name: "source" | "target", args: readonly string[], engine = "gnu
           const match = pattern.exec(text);
           if (match !== null) resolve(match[1]!);
           else if (ended) reject(new Error(text));
+          else return;
+          waiting.splice(waiting.indexOf(look), 1);
         };
         waiting.push(look);
         look();
       }),
+    cost: costs.read,
     done,
     end,
     [Symbol.asyncDispose]: end,

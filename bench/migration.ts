@@ -2,154 +2,66 @@
  * A guest of random memory over mutual TLS 1.3, from and to a QEMU and this toolkit, over one
  * connection and over multifd, and what else a user would run.
  *
- * `VIRTCREDS_BENCH_RAM` sets another size than 1024 MiB, `VIRTCREDS_BENCH_ROUNDS` other rounds.
+ * `VIRTCREDS_BENCH_RAM` lists other sizes than 1024 and 4096 MiB (`512,2048`),
+ * `VIRTCREDS_BENCH_ROUNDS` sets other rounds for all of them.
  */
 
 import { makePki } from "../tests/support/pki.ts";
-import {
-  type Bench,
-  type Cost,
-  type Destination,
-  ourSource,
-  ourTarget,
-  qemuSource,
-  qemuTarget,
-} from "./_migration_peers.ts";
-import { compare, type Contestant, printTable } from "./measure.ts";
+import type { Bench } from "./_migration_peers.ts";
+import { benchShakes } from "./_migration_shakes.ts";
+import { type Cell, printMemory, printMigrations } from "./_migration_tables.ts";
+import { ONTO_DISK, OURS, PEER, type Run, type Way, WAYS } from "./_migration_ways.ts";
 
-const RAM = Number(Deno.env.get("VIRTCREDS_BENCH_RAM") ?? 1024);
-const ROUNDS = Number(Deno.env.get("VIRTCREDS_BENCH_ROUNDS") ?? 3);
-/** Connections for pages; with one it is the main one. */
-const CHANNELS = [1, 2, 4];
+const SIZES = (Deno.env.get("VIRTCREDS_BENCH_RAM") ?? "1024,4096").split(",").map(Number);
+const ROUNDS = Deno.env.get("VIRTCREDS_BENCH_ROUNDS");
+/** MiB of a guest that shows what our programs take by themselves. */
+const SMALL = 64;
+/** MiB from which on one round is long enough. */
+const LARGE = 2048;
 
-/** Runs all in turn and prints MiB a second of guest memory, and what ours took. */
+/** Runs all in turn and prints MiB a second of guest memory, and what each end took. */
 export async function benchMigration(): Promise<void> {
-  const dir = Deno.makeTempDirSync({ prefix: "virtcreds-bench-", dir: "/dev/shm" });
+  const fast = Deno.makeTempDirSync({ prefix: "virtcreds-bench-", dir: "/dev/shm" });
+  const disk = Deno.makeTempDirSync({ prefix: "virtcreds-bench-" });
   try {
-    const memory = `${dir}/ram`;
-    writeRandom(memory);
-    const pki = await makePki(`${dir}/pki`, {
-      hosts: [{ name: "source" }, { name: "target", ip: ["127.0.0.1"] }],
+    const memory = `${fast}/ram`;
+    writeRandom(memory, Math.max(SMALL, ...SIZES));
+    const pki = await makePki(`${fast}/pki`, {
+      hosts: [{ name: "source" }, { name: "target", dns: ["localhost"], ip: ["127.0.0.1"] }],
     });
-    const bench = { ram: RAM, memory, source: pki.host("source"), target: pki.host("target") };
-    const costs = new Map<string, Cost[]>();
-    const contestants = [
-      ...CHANNELS.flatMap((channels) => withChannels(bench, channels, costs)),
-      into(bench, "QEMU → our target, kept in a file", costs, `${dir}/guest.mig`),
-      into(bench, "QEMU → our target, platform engine", costs, undefined, "platform"),
-      viaSocat(bench, `${dir}/socat`),
-    ];
-    const results = await compare(contestants, ROUNDS, false);
-    printTable(`a guest of ${RAM} MiB over mutual TLS`, "MiB/s", "more", results);
-    printCosts(costs);
+    const common = { memory, disk, source: pki.host("source"), target: pki.host("target") };
+    const bySize = new Map<number, readonly Cell[]>();
+    const small = WAYS.filter(({ name }) => name === OURS || name === ONTO_DISK);
+    bySize.set(SMALL, await measure({ ...common, ram: SMALL }, small, 1));
+    for (const ram of SIZES) {
+      const rounds = Number(ROUNDS ?? (ram >= LARGE ? 1 : 3));
+      const cells = await measure({ ...common, ram }, WAYS, rounds);
+      bySize.set(ram, cells);
+      printMigrations(ram, cells, PEER);
+    }
+    printMemory(bySize);
+    await benchShakes({ ...common, ram: SMALL }, Number(ROUNDS ?? 3));
   } finally {
-    Deno.removeSync(dir, { recursive: true });
+    Deno.removeSync(fast, { recursive: true });
+    Deno.removeSync(disk, { recursive: true });
   }
 }
 
-type Costs = Map<string, Cost[]>;
-
-function withChannels(bench: Bench, channels: number, costs: Costs): Contestant[] {
-  const how = channels === 1 ? "" : `, ${channels} channels`;
-  const note = (name: string, cost: Cost | undefined) => {
-    if (cost !== undefined) costs.set(name, [...costs.get(name) ?? [], cost]);
-  };
-  const contestant = (
-    name: string,
-    open: () => Promise<Destination>,
-    send: (uri: string) => Promise<{ ms: number; cost?: Cost }>,
-  ): Contestant => ({
-    name: name + how,
-    async run() {
-      await using destination = await open();
-      const { ms, cost } = await send(destination.uri);
-      note(`${name + how}: source`, cost);
-      note(`${name + how}: target`, await destination.done);
-      return RAM / ms * 1000;
-    },
-  });
-  const fromQemu = async (uri: string) => ({ ms: await qemuSource(bench, channels, uri) });
-  const fromUs = (uri: string) => ourSource(bench, channels, uri);
-  return [
-    contestant("ours → ours", () => ourTarget(bench, channels), fromUs),
-    contestant("QEMU → QEMU", () => qemuTarget(bench, channels), fromQemu),
-    contestant("QEMU → our target", () => ourTarget(bench, channels), fromQemu),
-    contestant("our source → QEMU", () => qemuTarget(bench, channels), fromUs),
-  ];
-}
-
-function into(
-  bench: Bench,
-  name: string,
-  costs: Costs,
-  file: string | undefined,
-  engine?: string,
-): Contestant {
-  return {
-    name,
-    async run() {
-      const out = file === undefined ? [] : ["--out", file, "--force"];
-      await using target = await ourTarget(bench, 1, out, engine);
-      const ms = await qemuSource(bench, 1, target.uri);
-      const cost = await target.done;
-      costs.set(`${name}: target`, [...costs.get(`${name}: target`) ?? [], cost!]);
-      return RAM / ms * 1000;
-    },
-  };
-}
-
-/** What one would do without: a QEMU's plain stream through socat's TLS, into a file. */
-function viaSocat(bench: Bench, file: string): Contestant {
-  return {
-    name: "QEMU → exec:socat → socat, file",
-    async run() {
-      const port = 20_000 + Math.floor(Math.random() * 20_000);
-      const tls = (dir: string, role: string) =>
-        `cert=${dir}/${role}-cert.pem,key=${dir}/${role}-key.pem,cafile=${dir}/ca-cert.pem,verify=1`;
-      const listener = new Deno.Command("socat", {
-        args: [
-          "-u",
-          `OPENSSL-LISTEN:${port},bind=127.0.0.1,${tls(bench.target, "server")}`,
-          `OPEN:${file},creat,trunc`,
-        ],
-        stdin: "null",
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
-      try {
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        const to = `OPENSSL:127.0.0.1:${port},${tls(bench.source, "client")}`;
-        const ms = await qemuSource(bench, 1, `exec:socat -u - ${to}`, false);
-        await listener.status;
-        return RAM / ms * 1000;
-      } finally {
-        try {
-          listener.kill();
-        } catch { /* it has ended with its stream */ }
-        await listener.status;
-      }
-    },
-  };
-}
-
-function printCosts(costs: Costs): void {
-  console.log("\nwhat ours took, its start included (mean)   CPU s/GiB  peak MiB");
-  for (const [name, all] of costs) {
-    const mean = (pick: (cost: Cost) => number) =>
-      all.reduce((sum, cost) => sum + pick(cost), 0) / all.length;
-    const cpu = mean(({ cpu }) => cpu) / RAM * 1024;
-    console.log(
-      `  ${name.padEnd(40)} ${cpu.toFixed(2).padStart(6)} ${
-        mean(({ peak }) => peak).toFixed(0).padStart(8)
-      }`,
-    );
+/** All take turns, so that a busy moment is nobody's. */
+async function measure(bench: Bench, ways: readonly Way[], rounds: number): Promise<Cell[]> {
+  const cells = ways.flatMap((way) =>
+    way.channels.map((channels) => ({ way, channels, runs: [] as Run[] }))
+  );
+  for (let round = 0; round < rounds; round++) {
+    for (const { way, channels, runs } of cells) runs.push(await way.run(bench, channels));
   }
+  return cells.map(({ way, ...cell }) => ({ ...cell, way: way.name }));
 }
 
-function writeRandom(file: string): void {
+function writeRandom(file: string, mebibytes: number): void {
   using handle = Deno.openSync(file, { write: true, createNew: true });
   const block = new Uint8Array(1024 * 1024);
-  for (let i = 0; i < RAM; i++) {
+  for (let i = 0; i < mebibytes; i++) {
     for (let at = 0; at < block.length; at += 65_536) {
       crypto.getRandomValues(block.subarray(at, at + 65_536));
     }

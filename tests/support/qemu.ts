@@ -16,6 +16,7 @@ export interface QemuOptions {
 /** A running QEMU. */
 export interface Qemu extends AsyncDisposable {
   readonly qmp: QmpClient;
+  readonly pid: number;
   /** All that it wrote to standard error so far. */
   stderr(): string;
   /** Waits until it ends by itself, and gives its exit code. */
@@ -74,6 +75,7 @@ export async function startQemu(options: QemuOptions = {}): Promise<Qemu> {
     const qmp = await connectQmp(socket, () => ended, () => stderr);
     return {
       qmp,
+      pid: child.pid,
       stderr: () => stderr,
       exit,
       kill,
