@@ -14,11 +14,19 @@ export interface Program extends AsyncDisposable {
   type(line: string): Promise<void>;
   endInput(): Promise<void>;
   readonly exit: Promise<number>;
+  readonly pid: number;
   signal(signal: Deno.Signal): void;
 }
 
 /** Longest wait in ms for a message, on a machine that is busy. */
 const SAYS_TIMEOUT = 60_000;
+
+const SCRIPTS = {
+  "target": [`${PROJECT}/migration/target.ts`],
+  "slow target": [`${PROJECT}/tests/migration/_slow_target.ts`],
+  "source": [`${PROJECT}/migration/source.ts`],
+  "relay": [`${PROJECT}/cli/migration.ts`, "relay"],
+} as const;
 
 /**
  * Starts `migration/target.ts`, `migration/source.ts` or `migration relay`.
@@ -26,7 +34,7 @@ const SAYS_TIMEOUT = 60_000;
  * @param within A command that the program is put behind.
  */
 export function startProgram(
-  name: "target" | "source" | "relay",
+  name: keyof typeof SCRIPTS,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   within: readonly string[] = [],
@@ -39,9 +47,7 @@ export function startProgram(
       "-A",
       "--config",
       `${PROJECT}/deno.json`,
-      ...(name === "relay"
-        ? [`${PROJECT}/cli/migration.ts`, "relay"]
-        : [`${PROJECT}/migration/${name}.ts`]),
+      ...SCRIPTS[name],
       ...args,
     ],
     env: { NO_COLOR: "1", ...env },
@@ -90,6 +96,7 @@ export function startProgram(
     type: (line) => input.write(new TextEncoder().encode(`${line}\n`)),
     endInput: () => input.close(),
     exit,
+    pid: child.pid,
     signal: (signal) => child.kill(signal),
     async [Symbol.asyncDispose]() {
       if (!ended) {
