@@ -1,6 +1,6 @@
 /** A local end whose end is noticed while nobody reads it. */
 
-import { unlessAborted } from "../base/mod.ts";
+import { abortableWait } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** A local end that is read one piece ahead. */
@@ -15,6 +15,7 @@ export function readAhead(below: LocalEnd): ReadAhead {
   const stop = new AbortController();
   let ahead: Promise<Uint8Array | null> | undefined;
   let hasGiven = false;
+  const wait = abortableWait();
   const next = () => {
     ahead ??= below.read(stop.signal);
     ahead.catch(() => {});
@@ -23,7 +24,7 @@ export function readAhead(below: LocalEnd): ReadAhead {
   const local: LocalEnd = Object.create(below, {
     read: {
       async value(signal: AbortSignal) {
-        const chunk = await unlessAborted(next(), signal);
+        const chunk = await wait(next(), signal);
         if (chunk !== null) {
           ahead = undefined;
           hasGiven = true;

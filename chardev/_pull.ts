@@ -1,6 +1,6 @@
 /** Reads that can be given up: what comes afterwards waits for the next caller. */
 
-import { unlessAborted } from "../base/mod.ts";
+import { abortableWait } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** Most bytes that are taken at once, and how many at first: most consoles never say more. */
@@ -18,13 +18,14 @@ export function pullReader(
   let buffer = new Uint8Array(FIRST_CHUNK);
   let pending: Promise<number | null> | undefined;
   let ended = false;
+  const wait = abortableWait();
   return async (signal) => {
     if (ended) return null;
-    const reading = pending ??= read(buffer);
-    reading.catch(() => {});
+    signal.throwIfAborted();
+    pending ??= read(buffer);
     let count: number | null;
     try {
-      count = await unlessAborted(reading, signal);
+      count = await wait(pending, signal);
     } catch (error) {
       if (!signal.aborted) pending = undefined;
       throw error;

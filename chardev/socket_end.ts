@@ -1,6 +1,6 @@
 /** A socket device as a local end: the other side of a join. */
 
-import { pause } from "../base/mod.ts";
+import { pause, unlessAborted } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import { pullReader } from "./_pull.ts";
 import { backoff } from "./backoff.ts";
@@ -20,6 +20,8 @@ import { sendTyped } from "./typed.ts";
 /** What a socket tells whoever opened it; every one of them goes on. */
 export interface SocketEvents {
   listening(address: ChardevServer["address"]): void;
+  /** With `wait`: it is opened once the device of this name has its first client. */
+  waiting?(filename: string): void;
   connected(channel: ChardevChannel): void;
   left(peer: string): void;
   /** A client was sent away, or a peer refused us. */
@@ -39,16 +41,20 @@ export interface SocketEndOptions {
   readonly once?: boolean;
   /** What the escape key does where there is one (`mux=on`). */
   readonly keys?: MuxHandlers;
+  /** Gives up a device that still waits for its first client. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Opens a socket: a server serves one client after the other, a client with `reconnect` is there as
- * long as it is asked, one without is dialled at once and ends with its connection.
+ * long as it is asked, one without is dialled at once and ends with its connection. A server with
+ * `wait` is open when its first client is verified.
  *
  * What is written before the first connection waits for it; what is written between two connections
  * is dropped, as on a serial line.
  *
- * @throws {ChannelError}, {EngineError} or {CredsError} If it cannot listen, or not connect.
+ * @throws {ChannelError}, {EngineError} or {CredsError} If it cannot listen, or not connect; the
+ * reason of the signal if it aborts while a first client is waited for.
  */
 export async function socketEnd(
   chardev: SocketChardev,
@@ -137,7 +143,7 @@ export async function socketEnd(
     read: pullReader(async (into) => {
       try {
         for (;;) {
-          const channel = await connection();
+          const channel = current ?? await connection();
           if (channel === undefined) return null;
           let count: number | null = null;
           let fault: unknown;
@@ -162,9 +168,12 @@ export async function socketEnd(
     async write(bytes) {
       if (current === undefined) await first.promise;
       const channel = current;
-      // The read that is under way finds out, and tells.
-      await (channel?.facts === undefined ? channel?.write(bytes) : sendTyped(channel, bytes))
-        ?.catch(() => channel?.close());
+      try {
+        await (channel?.facts === undefined ? channel?.write(bytes) : sendTyped(channel, bytes));
+      } catch {
+        // The read that is under way finds out, and tells.
+        channel?.close();
+      }
     },
     async connect() {
       await connection();
@@ -187,9 +196,13 @@ export async function socketEnd(
     if (chardev.server) {
       server = await serveChardev(chardev, { ...tls, ...limit, onRefused: events.refused });
       events.listening(server.address);
+      if (chardev.wait) {
+        events.waiting?.(end.filename);
+        await unlessAborted(connection(), options.signal);
+      }
     } else if (chardev.reconnect === 0) join(await dial());
   } catch (error) {
-    log[Symbol.dispose]();
+    await end[Symbol.asyncDispose]();
     throw error;
   }
   return end;

@@ -49,6 +49,8 @@ export class Connection implements Disposable {
   #shaken = 0;
   #renegotiations = 0;
   #renegotiating = false;
+  /** The library has nothing left of what the channel gave. */
+  #drained = false;
   /** The code that nothing comes after. */
   #ended: number | undefined;
 
@@ -128,6 +130,9 @@ export class Connection implements Disposable {
     const { transport } = this;
     const { call } = this.#lib;
     const session = this.#session.pointer;
+    // Nothing in, nothing out: to ask the library costs as much as to decrypt a key.
+    if (this.#drained && transport.start === transport.end && !transport.ended) return "more";
+    this.#drained = false;
     let taken = 0;
     for (let warnings = 0; taken < into.length;) {
       // A sub-array even of the whole: a small array would lie where the collector moves it.
@@ -135,11 +140,13 @@ export class Connection implements Disposable {
       if (code > 0) {
         taken += code;
         const drained = transport.start === transport.end;
-        if (drained && call.gnutls_record_check_pending(session) === 0) break;
+        this.#drained = drained && call.gnutls_record_check_pending(session) === 0;
+        if (this.#drained) break;
       } else if (code === Code.REHANDSHAKE && this.#renegotiations < RENEGOTIATIONS) {
         this.#renegotiations++;
         this.#renegotiating = true;
       } else if (this.#waits(code)) {
+        this.#drained = true;
         break;
       } else if (this.#isLast(code) || ++warnings > WARNINGS) {
         // The library says it once; bytes that came before it are given first.

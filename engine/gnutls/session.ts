@@ -123,18 +123,34 @@ class GnutlsSession implements TlsSession {
     }
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  /** A small write has no promise but the one that flushes it: most are a key, an answer. */
+  write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length > WRITE_PIECE) return this.#writePieces(bytes);
+    try {
+      this.#encrypt(bytes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#flush();
+  }
+
+  async #writePieces(bytes: Uint8Array): Promise<void> {
     const { transport } = this.#connection;
-    for (let offset = 0; offset < bytes.length;) {
-      this.#assertWritable();
-      const end = Math.min(bytes.length, offset + WRITE_PIECE);
-      while (offset < end) offset += this.#connection.send(bytes.subarray(offset, end));
+    for (let offset = 0; offset < bytes.length; offset += WRITE_PIECE) {
+      this.#encrypt(bytes.subarray(offset, offset + WRITE_PIECE));
       const flushed = this.#flush();
       // One piece may be on its way while the next is encrypted; a third one waits.
       if (transport.filled > 0) await flushed;
       else flushed.catch(() => {});
     }
     await this.#flush();
+  }
+
+  #encrypt(bytes: Uint8Array): void {
+    this.#assertWritable();
+    for (let offset = 0; offset < bytes.length;) {
+      offset += this.#connection.send(offset === 0 ? bytes : bytes.subarray(offset));
+    }
   }
 
   async closeWrite(): Promise<void> {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { breathe, pause, unlessAborted } from "../../base/mod.ts";
+import { abortableWait, breathe, pause, unlessAborted } from "../../base/mod.ts";
 
 Deno.test("unlessAborted() gives what the promise gives, or its error", async () => {
   const { signal } = new AbortController();
@@ -17,6 +17,27 @@ Deno.test("unlessAborted() rejects with the reason of its signal, before and mea
   const waiting = unlessAborted(never, stop.signal);
   stop.abort(reason);
   await assertRejects(() => waiting, Error, "enough");
+});
+
+Deno.test("abortableWait() waits under one signal and under the next, each until it aborts", async () => {
+  const wait = abortableWait();
+  const first = new AbortController();
+  assertEquals(await wait(Promise.resolve(1), first.signal), 1);
+  assertEquals(await wait(Promise.resolve(2), first.signal), 2);
+  const failing = Promise.reject(new Error("broken"));
+  await assertRejects(() => wait(failing, first.signal), Error, "broken");
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const given = wait(promise, first.signal);
+  first.abort(new Error("enough"));
+  await assertRejects(() => given, Error, "enough");
+  await assertRejects(() => wait(promise, first.signal), Error, "enough");
+  const second = new AbortController();
+  const again = wait(promise, second.signal);
+  resolve(3);
+  assertEquals(await again, 3);
+  const never = wait(new Promise(() => {}), second.signal);
+  second.abort(new Error("at last"));
+  await assertRejects(() => never, Error, "at last");
 });
 
 Deno.test("pause() ends by itself, or with the reason of its signal and without a timer", async () => {
