@@ -15,12 +15,15 @@ import type { ExportPlan } from "./export.ts";
 /** With what it is judged. */
 export interface ExportCheckOptions {
   readonly engine: Engine;
+  /** Of the host's encrypted keys, which are not judged without it. */
+  readonly passphrase?: string | undefined;
   readonly clock?: Clock;
 }
 
 /**
  * Refuses an export that no line of QEMU, nor of libvirt where that reads it, would load. What has
- * expired is judged as on its last day, keys that are encrypted or on the host alone not at all.
+ * expired is judged as on its last day, keys that are on the host alone, or encrypted and without
+ * their passphrase, not at all.
  *
  * @throws {CaError} `EXPORT`.
  */
@@ -33,6 +36,7 @@ export async function checkExport(plan: ExportPlan, options: ExportCheckOptions)
     const text = new TextDecoder("latin1").decode(data);
     files.set(source.replace(/.*\//, ""), { bytes: data, text, mode });
   }
+  const known = { ...plan, encrypted: plan.encrypted && options.passphrase === undefined };
   const now = (options.clock ?? systemClock)();
   const day = now > notAfter ? notAfter : now < notBefore ? notBefore : now;
   const verdicts = await checkCredentials(dir, {
@@ -40,17 +44,24 @@ export async function checkExport(plan: ExportPlan, options: ExportCheckOptions)
     clock: () => day,
     profiles: layout.judge === "libvirt" ? [...PROFILES, ...LIBVIRT_PROFILES] : PROFILES,
     given: { files },
+    ...(options.passphrase === undefined ? {} : { password: options.passphrase }),
     refusalsOnly: true,
   });
   for (const endpoint of ["server", "client"] as const) {
     const refusals = verdicts.filter((verdict) => verdict.endpoint === endpoint)
-      .map(({ findings }) => findings.find((one) => !isKnown(one, plan)));
+      .map(({ findings }) => findings.find((one) => !isKnown(one, known)));
     const mismatch = refusals.find((one) => one?.code === "KEY_MISMATCH");
     const refusal = mismatch ?? (refusals.includes(undefined) ? undefined : refusals[0]);
     if (refusal === undefined) continue;
+    const key = `its ${endpoint}-key.pem`;
+    if (refusal.code === "KEY_ENCRYPTED") {
+      const cause = `the passphrase does not open ${key}`;
+      const hint = "give the one that its keys were made with: --host-passphrase-file FILE";
+      throw new CaError("EXPORT", { value: host, cause, hint });
+    }
     const cause = mismatch === undefined
       ? refusal.message
-      : `its ${endpoint}-key.pem is not the key of its ${endpoint}-cert.pem`;
+      : `${key} is not the key of its ${endpoint}-cert.pem`;
     throw new CaError("EXPORT", { value: host, cause, hint: remakeHints(host, plan.dir) });
   }
 }
@@ -64,7 +75,10 @@ export function remakeHints(host: string, dir: string): string[] {
   ];
 }
 
-function isKnown({ code, file }: Finding, { missing, encrypted }: ExportPlan): boolean {
+function isKnown(
+  { code, file }: Finding,
+  { missing, encrypted }: Pick<ExportPlan, "missing" | "encrypted">,
+): boolean {
   if (encrypted && (code === "KEY_ENCRYPTED" || code === "KEY_PASSPHRASE")) return true;
   // The keys that a plan lacks are on the host.
   const isKeyless = missing.some((name) => name.endsWith("-key.pem"));

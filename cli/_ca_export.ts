@@ -8,6 +8,7 @@ import { type Command, type Input, usage } from "./_command.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { LAYOUT_CHOICES } from "./_layout_flag.ts";
 import { line, say } from "./_output.ts";
+import { JUDGED_PASSPHRASE_FLAG, judgedPassphrase } from "./_passphrase.ts";
 import { tableText } from "./_table.ts";
 
 /** The command. */
@@ -52,6 +53,7 @@ export const caExport: Command = {
       help: "add dh-params.pem with this group of RFC 7919",
     },
     { name: "json", help: "one JSON object for each file" },
+    JUDGED_PASSPHRASE_FLAG,
     ENGINE_FLAG,
   ],
   operands: { name: "HOST", min: 1, max: 1 },
@@ -82,11 +84,12 @@ async function run(input: Input): Promise<number> {
     keyMode: modeOf(input),
     dhParams: input.get("dh-params") as DhGroup | undefined,
   });
-  await checkExport(plan, { engine: await engineFor(input) });
+  const passphrase = await judgedPassphrase(input);
+  await checkExport(plan, { engine: await engineFor(input), passphrase });
   if (tar !== undefined) await pack(plan, tar);
   else if (out !== undefined) await write(plan, out, input);
   else show(plan, plan.place, input);
-  sayNotes(plan);
+  sayNotes(plan, passphrase !== undefined);
   return 0;
 }
 
@@ -205,7 +208,7 @@ function isKeyOnHost(file: string, missing: readonly string[]): boolean {
   return certificate !== file && !missing.includes(certificate);
 }
 
-function sayNotes(plan: ExportPlan): void {
+function sayNotes(plan: ExportPlan, hasPassphrase: boolean): void {
   const { host, layout, missing, encrypted, expired, notAfter } = plan;
   const onHost = missing.filter((file) => isKeyOnHost(file, missing));
   const others = missing.filter((file) => !onHost.includes(file));
@@ -221,6 +224,12 @@ function sayNotes(plan: ExportPlan): void {
       `note: its keys are encrypted: ${
         plan.layout.name === "spice" ? "x509-key-password=" : "passwordid="
       } must name the passphrase`,
+    );
+  }
+  if (encrypted && !hasPassphrase) {
+    say(
+      "warning: whether its keys fit its certificates cannot be told without their passphrase",
+      `give it: --${JUDGED_PASSPHRASE_FLAG.name} FILE`,
     );
   }
   if (expired) {

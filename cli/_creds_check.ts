@@ -13,6 +13,7 @@ import type { Renderer } from "./_creds_render.ts";
 import { renderSarif } from "./_creds_sarif.ts";
 import { renderText } from "./_creds_text.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
+import { JUDGED_PASSPHRASE_FLAG, judgedPassphrase, mendWithPassphrase } from "./_passphrase.ts";
 
 const RENDERERS: Readonly<Record<string, (now: Date) => Renderer>> = {
   text: renderText,
@@ -95,6 +96,7 @@ export const credsCheck: Command = {
       help: "the least finding that makes the exit code 1",
     },
     ...PLACE_FLAGS,
+    JUDGED_PASSPHRASE_FLAG,
     ENGINE_FLAG,
   ],
   operands: { name: "DIR", min: 0, max: 100_000 },
@@ -115,6 +117,7 @@ async function run(input: Input): Promise<number> {
   const places = await placesOf(input);
   const profiles = await profilesOf(input.all("qemu"), input.all("libvirt"));
   const priority = input.get("priority");
+  const password = await judgedPassphrase(input);
   const endpoint = input.get("endpoint") as Endpoint | undefined;
   const keys: KeyRegister = new Map();
   const options = {
@@ -123,6 +126,7 @@ async function run(input: Input): Promise<number> {
     hostnames: hostnamesOf(input),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(priority === undefined ? {} : { priority }),
+    ...(password === undefined ? {} : { password }),
     ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(profiles === undefined ? {} : { profiles }),
     ...(at === undefined ? {} : { clock: () => at }),
@@ -135,7 +139,9 @@ async function run(input: Input): Promise<number> {
   const fatal = input.get("fail-on") === "warning" ? ["error", "warning"] : ["error"];
   let failed = false;
   for (const place of places) {
-    const verdicts = (await place.check(options)).map(asTyped);
+    const verdicts = (await place.check(options)).map((one) =>
+      asTyped(one, password !== undefined)
+    );
     failed ||= verdicts.some(({ ok, findings }) => !ok || findings.some(isAmong(fatal)));
     await render.directory(place, verdicts);
   }
@@ -144,8 +150,11 @@ async function run(input: Input): Promise<number> {
 }
 
 /** Mends with commands as the user can type them, in every format. */
-function asTyped(verdict: Verdict): Verdict {
-  const findings = verdict.findings.map((one) => ({ ...one, mend: asInvoked(one.mend) }));
+function asTyped(verdict: Verdict, hasPassphrase: boolean): Verdict {
+  const findings = verdict.findings.map((one) => ({
+    ...one,
+    mend: asInvoked(mendWithPassphrase(one.code, one.mend, hasPassphrase)),
+  }));
   return { ...verdict, findings };
 }
 

@@ -1,12 +1,13 @@
 /** `creds matrix`: which hosts of a fleet reach which over TLS. */
 
-import type { Matrix, MatrixHost, Profile } from "../creds/mod.ts";
+import type { Matrix, MatrixHost, PairOutcome, Profile } from "../creds/mod.ts";
 import { BaseError } from "../base/mod.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { dateOf } from "./_creds_date.ts";
 import { ENGINE_FLAG, engineFor } from "./_engine.ts";
 import { sayError } from "./_output.ts";
 import { refuseOtherFile, writePage } from "./_page_file.ts";
+import { JUDGED_PASSPHRASE_FLAG, judgedPassphrase, mendWithPassphrase } from "./_passphrase.ts";
 
 /** The command. */
 export const credsMatrix: Command = {
@@ -43,6 +44,7 @@ export const credsMatrix: Command = {
     { name: "at", value: "DATE", help: "judge as on a day to come, such as 2027-01-31" },
     { name: "html", value: "FILE", help: "write a page with the grid, whole in one file" },
     { name: "json", help: "one object per ordered pair: {source, destination, state, …}" },
+    JUDGED_PASSPHRASE_FLAG,
     ENGINE_FLAG,
   ],
   operands: { name: "DIR", min: 0, max: 100_000 },
@@ -69,7 +71,9 @@ async function run(input: Input): Promise<number> {
   }
   const { judgeMatrix } = await import("../creds/mod.ts");
   const clock = at === undefined ? {} : { clock: () => at };
-  const matrix = await judgeMatrix(hosts, { engine: await engineFor(input), ...clock });
+  const password = await judgedPassphrase(input);
+  const options = { engine: await engineFor(input), password, ...clock };
+  const matrix = mending(await judgeMatrix(hosts, options), password !== undefined);
   if (html !== undefined) {
     const { matrixHtml } = await import("./_creds_matrix_html.ts");
     writePage(html, matrixHtml(matrix, at ?? new Date()));
@@ -82,6 +86,27 @@ async function run(input: Input): Promise<number> {
     console.log(matrixText(matrix));
   }
   return failed || !allPass(matrix) ? 1 : 0;
+}
+
+/** Equal outcomes stay one object. */
+function mending(matrix: Matrix, hasPassphrase: boolean): Matrix {
+  const known = new Map<PairOutcome, PairOutcome>();
+  const mended = (outcome: PairOutcome): PairOutcome => ({
+    ...outcome,
+    refusals: outcome.refusals.map((one) => ({
+      ...one,
+      mend: mendWithPassphrase(one.code, one.mend, hasPassphrase),
+    })),
+  });
+  return {
+    ...matrix,
+    pair(source, destination) {
+      const outcome = matrix.pair(source, destination);
+      let other = known.get(outcome);
+      if (other === undefined) known.set(outcome, other = mended(outcome));
+      return other;
+    },
+  };
 }
 
 function allPass({ hosts, pair }: Matrix): boolean {

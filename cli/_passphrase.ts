@@ -18,6 +18,12 @@ export const HOST_PASSPHRASE_FLAG: Flag = {
   help: "encrypt the hosts' keys with the passphrase in this file; - is standard input",
 };
 
+/** Of the keys of hosts that are judged, and not made. */
+export const JUDGED_PASSPHRASE_FLAG: Flag = {
+  ...HOST_PASSPHRASE_FLAG,
+  help: "file with the passphrase of encrypted keys, as QEMU's secret has it; - is standard input",
+};
+
 /** Of the key of the CA that a roll-over goes to. */
 export const NEW_PASSPHRASE_FLAG: Flag = {
   name: "new-passphrase-file",
@@ -83,6 +89,17 @@ export async function hostPassphrase(input: Input): Promise<string | undefined> 
     );
   }
   return await read(input, HOST_PASSPHRASE_FLAG, "passphrase for the hosts' keys", true);
+}
+
+/** The passphrase of hosts' keys that are there already. */
+export async function judgedPassphrase(input: Input): Promise<string | undefined> {
+  return await read(input, HOST_PASSPHRASE_FLAG, "passphrase of the keys", false);
+}
+
+/** Adds to the mend of an encrypted key how it could be judged all the same. */
+export function mendWithPassphrase(code: string, mend: string, given: boolean): string {
+  if (code !== "KEY_ENCRYPTED" || given) return mend;
+  return `${mend}; to judge it here: --${HOST_PASSPHRASE_FLAG.name} FILE`;
 }
 
 /** The passphrase for the next CA's key: what the flag names. */

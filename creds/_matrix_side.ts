@@ -34,6 +34,8 @@ export interface RefusedLoad {
 /** What a side is read with. */
 export interface SideContext {
   readonly engine: Engine;
+  /** Passphrase of encrypted keys. */
+  readonly password?: string;
   readonly chain: ChainContext;
   /** Numbers the trust of sides by the text of its files. */
   readonly trusts: Map<string, number>;

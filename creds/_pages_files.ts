@@ -152,7 +152,7 @@ export const FILE_PAGES: readonly Page[] = [
     [/Decryption has failed/],
     "the key is encrypted, and no passphrase was given or a wrong one; one from a file includes the line end",
     "openssl pkey -noout -in FILE",
-    "--object secret,id=sec0,file=FILE before the credentials, and passwordid=sec0 in them (printf, not echo, makes FILE)",
+    "--object secret,id=sec0,file=FILE before the credentials, and passwordid=sec0 in them (printf, not echo, makes FILE); deno task creds check DIR --host-passphrase-file FILE judges it",
   ),
   page(
     "KEY_PASSPHRASE",

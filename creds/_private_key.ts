@@ -11,6 +11,8 @@ export type KeyState =
     readonly publicKey: Uint8Array;
     /** Whether it signed for the certificate beside it; `undefined` where it was not tried. */
     readonly isProven?: boolean | undefined;
+    /** Whether it took a passphrase to read it. */
+    readonly isEncrypted?: boolean;
   }
   /** GnuTLS refuses it, in its words. */
   | { readonly kind: "bad"; readonly reason: string; readonly isEncrypted: boolean }
@@ -21,7 +23,8 @@ const NO_KEY = "The requested data were not available.";
 const NO_HEADER = "Base64 unexpected header error.";
 const BAD_BASE64 = "Base64 decoding error.";
 const BAD_DER = "ASN1 parser: Error in DER parsing.";
-const NOT_DECRYPTED = "Decryption has failed.";
+/** What GnuTLS says of an encrypted key without its passphrase. */
+export const NOT_DECRYPTED = "Decryption has failed.";
 
 const TRADITIONAL = ["RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"];
 const PKCS8 = "PRIVATE KEY";
@@ -47,7 +50,7 @@ export async function readPrivateKey(
   try {
     using key = await engine.importKey(keyBlock(text), isEncrypted ? password : undefined);
     const isProven = certified && await provesKey(key, certified, engine);
-    return { kind: "good", publicKey: key.publicKey, isProven };
+    return { kind: "good", publicKey: key.publicKey, isProven, isEncrypted };
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     if (isEncrypted) return bad(NOT_DECRYPTED);

@@ -7,9 +7,9 @@ import { type CredentialFile, exists } from "./_files.ts";
 import type { Identity } from "./_inspect.ts";
 import { copyAuthority, quote, reissue } from "./_mend.ts";
 import { BAD_BASE64, NO_CERTIFICATE } from "./_pem.ts";
+import { NOT_DECRYPTED } from "./_private_key.ts";
 import {
   checkChain,
-  ENCRYPTED,
   FILE_ERROR,
   isSeenMismatch,
   judge,
@@ -187,12 +187,13 @@ function* loadIdentity(walk: Walk, identity: Identity): Iterable<Finding> {
     const list = `ls -l ${quote(file.path)}`;
     yield say("FILE_NOT_READABLE", file, FILE_ERROR, file.state.reason, list);
   }
-  if (keyState?.kind === "bad") {
-    const { isEncrypted, reason } = keyState;
+  if (keyState?.kind !== "unknown" && keyState?.isEncrypted) {
     const decrypt = `openssl pkey -in ${quote(key.path)} -out plain-key.pem`;
-    yield isEncrypted
-      ? say("KEY_ENCRYPTED", key, reason, `${ENCRYPTED}; libvirt asks for none`, decrypt)
-      : say("KEY_DAMAGED", key, reason, "the file holds no private key in PEM", reissue(mending));
+    const cause = "the key is encrypted, and libvirt asks for no passphrase";
+    yield say("KEY_ENCRYPTED", key, NOT_DECRYPTED, cause, decrypt);
+  } else if (keyState?.kind === "bad") {
+    const cause = "the file holds no private key in PEM";
+    yield say("KEY_DAMAGED", key, keyState.reason, cause, reissue(mending));
   }
   if (chain?.ok === false) {
     const reason = chain.reason === NO_CERTIFICATE ? BAD_BASE64 : chain.reason;

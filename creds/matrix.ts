@@ -98,6 +98,8 @@ export interface Matrix {
 /** How a fleet is judged. */
 export interface MatrixOptions {
   readonly engine: Engine;
+  /** Passphrase of encrypted keys. */
+  readonly password?: string | undefined;
   readonly clock?: Clock;
 }
 
@@ -108,7 +110,9 @@ export async function judgeMatrix(
 ): Promise<Matrix> {
   const now = (options.clock ?? systemClock)();
   const chain = { now, isSignedBy: signatureCheck(options.engine), trustsUnchecked: true };
-  const context = { engine: options.engine, chain, trusts: new Map<string, number>() };
+  const { engine, password } = options;
+  const trusts = new Map<string, number>();
+  const context = { engine, chain, trusts, ...(password === undefined ? {} : { password }) };
   const nodes: MatrixNode[] = [];
   for (const host of hosts) nodes.push(await readNode(host, context));
   const { pair, kindOf } = judgePairs(nodes, chain);

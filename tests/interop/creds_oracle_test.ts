@@ -7,6 +7,7 @@ import { writeCredentials } from "../support/certificates.ts";
 import { MEASURED_CASES, QEMU_CASES } from "../support/credential_cases.ts";
 import { enginesHere } from "../support/engines.ts";
 import { OBJECT_CASES } from "../support/object_cases.ts";
+import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { randomCredentials } from "../support/random_credentials.ts";
 import { run } from "../support/command.ts";
@@ -14,10 +15,18 @@ import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 /** What qemu-img says of the credentials; empty where it takes them. */
-async function askQemu(dir: string, endpoint: Endpoint, more = ""): Promise<string> {
+async function askQemu(
+  dir: string,
+  endpoint: Endpoint,
+  more = "",
+  before: readonly string[] = [],
+): Promise<string> {
   const object = `tls-creds-x509,id=t,dir=${dir},endpoint=${endpoint},verify-peer=on${more}`;
   const image = ["--image-opts", "driver=null-co,size=1M"];
-  const { code, stderr } = await run("qemu-img", ["info", "--object", object, ...image]);
+  const { code, stderr } = await run("qemu-img", [
+    ...["info", ...before, "--object", object],
+    ...image,
+  ]);
   const text = stderr.trim().replace(/^qemu-img: /, "");
   assertEquals(code === 0, text === "", stderr);
   return text;
@@ -42,6 +51,51 @@ programTest(
         for (const engine of engines) {
           const options = { engine, endpoint: one.endpoint, profiles: [profile] };
           const [verdict] = await checkCredentials(dir.path, options);
+          assertEquals(verdict!.message, said, engine.name);
+        }
+      });
+    }
+  },
+);
+
+/** What is made of a good key, and the passphrase that is given with it. */
+const LOCKED: readonly (readonly [what: string, args: readonly string[], password?: string])[] = [
+  ["encrypted, the right passphrase", ["pkey", "-aes256", "-passout", "pass:sesame"], "sesame"],
+  ["encrypted, a wrong passphrase", ["pkey", "-aes256", "-passout", "pass:sesame"], "simsim"],
+  ["encrypted, a line end behind it", ["pkey", "-aes256", "-passout", "pass:sesame"], "sesame\n"],
+  ["encrypted, no passphrase", ["pkey", "-aes256", "-passout", "pass:sesame"]],
+  [
+    "encrypted in the traditional form, the right passphrase",
+    ["ec", "-aes256", "-passout", "pass:sesame"],
+    "sesame",
+  ],
+  ["plain, a passphrase that is not needed", ["pkey"], "sesame"],
+  ["no key, a passphrase", ["pkey", "-pubout"], "sesame"],
+];
+
+programTest(
+  "checkCredentials() and qemu-img agree on keys under a passphrase",
+  ["qemu-img", "openssl"],
+  async (t) => {
+    const profiles = [await installedProfile()];
+    const engines = await enginesHere();
+    for (const [what, args, password] of LOCKED) {
+      await t.step(what, async () => {
+        using temp = temporaryDirectory();
+        const dir = (await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] })).host("a");
+        const key = `${dir}/server-key.pem`;
+        const made = await run("openssl", [...args, "-in", key, "-out", `${temp.path}/key`]);
+        assertEquals(made.code, 0, made.stderr);
+        Deno.copyFileSync(`${temp.path}/key`, key);
+        Deno.writeTextFileSync(`${temp.path}/pass`, password ?? "");
+        const secret = ["--object", `secret,id=s,file=${temp.path}/pass`];
+        const more = password === undefined ? "" : ",passwordid=s";
+        const said = await askQemu(dir, "server", more, secret);
+        for (const engine of engines) {
+          const [verdict] = await checkCredentials(dir, {
+            ...{ engine, endpoint: "server", profiles },
+            ...(password === undefined ? {} : { password }),
+          });
           assertEquals(verdict!.message, said, engine.name);
         }
       });
