@@ -6,13 +6,16 @@
 import { closingLine, denoTest, sum } from "./support/deno_test.ts";
 import { installPrograms } from "./support/install.ts";
 
-const ALONE = ["tests/interop", "tests/readme"];
+/** Real programs: two files at a time, since more would take each other's processor away. */
+const INTEROP = "tests/interop";
+/** Whole demos and what users type, which use the ports that the pages name. */
+const PAGES = "tests/readme";
 
 await installPrograms();
 const tally = Deno.args.length > 0 ? await denoTest(["--parallel", ...Deno.args]) : sum([
-  await denoTest(["--doc", "--parallel", `--ignore=${ALONE.join(",")}`, "."]),
-  // Real programs and whole demos side by side would take each other's processor away.
-  await denoTest(ALONE),
+  await denoTest(["--doc", "--parallel", `--ignore=${INTEROP},${PAGES}`, "."]),
+  await denoTest(["--parallel", INTEROP], { DENO_JOBS: "2" }),
+  await denoTest([PAGES]),
 ]);
 if (tally.skipped > 0) console.log(`${tally.skipped} skipped, each named above with the reason`);
 console.log(closingLine(tally));

@@ -1,5 +1,7 @@
 /** Tests that need a real program: run where it is, skipped loudly or failed where it is not. */
 
+import { SOAK } from "./soak.ts";
+
 /** Debian's package of each program that tests run. */
 export const PACKAGES: Readonly<Record<string, string>> = {
   "qemu-system-x86_64": "qemu-system-x86",
@@ -25,6 +27,9 @@ export const PACKAGES: Readonly<Record<string, string>> = {
 
 /** Where Debian keeps programs that are not on PATH. */
 const FOLDERS: readonly string[] = ["/usr/share/easy-rsa"];
+
+/** How long a test may take, many times what any takes on a busy machine. */
+const LIMIT_MINUTES = 5;
 
 /** Where a program is on PATH, or where Debian keeps it, if it is. */
 export function findProgram(name: string): string | undefined {
@@ -58,7 +63,7 @@ export function programTest(
   fn: (t: Deno.TestContext) => void | Promise<void>,
 ): void {
   const missing = missingPrograms(programs);
-  if (missing.length === 0) return Deno.test(name, fn);
+  if (missing.length === 0) return Deno.test(name, (t) => withinLimit(fn, t));
   const why = `${missing.join(", ")} missing: ${installLine(missing)}`;
   if (Deno.env.get("CI")) {
     return Deno.test(name, () => {
@@ -66,4 +71,22 @@ export function programTest(
     });
   }
   Deno.test({ name: `${name} [SKIPPED, ${why}]`, ignore: true, fn: () => {} });
+}
+
+/** Fails a test whose program hangs, so that the others still run; a soak may take its time. */
+async function withinLimit(
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+  t: Deno.TestContext,
+): Promise<void> {
+  if (SOAK) return await fn(t);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`not at its end after ${LIMIT_MINUTES} minutes`)),
+    LIMIT_MINUTES * 60_000,
+  );
+  try {
+    await Promise.race([fn(t), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
