@@ -26,12 +26,15 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
 
 const RSASSA_PSS = "1.2.840.113549.1.1.10";
 
+/** Those that GnuTLS has RSASSA-PSS with. */
 const DIGESTS: Readonly<Record<string, string>> = {
-  "1.3.14.3.2.26": "sha1",
   "2.16.840.1.101.3.4.2.1": "sha256",
   "2.16.840.1.101.3.4.2.2": "sha384",
   "2.16.840.1.101.3.4.2.3": "sha512",
 };
+
+/** In bytes: the only salt that GnuTLS takes of a key of plain RSA, and so QEMU. */
+const PLAIN_SALT: Readonly<Record<string, number>> = { sha256: 32, sha384: 48, sha512: 64 };
 
 const CURVES: readonly string[] = ["prime256v1", "secp384r1", "secp521r1"];
 
@@ -45,6 +48,8 @@ export function verify(check: SignatureCheck): boolean {
   const key = publicKey(check.publicKey);
   const { kind, digest, saltLength } = scheme;
   if (!fits(key, kind)) return false;
+  const isPlain = kind === "rsa-pss" && key.asymmetricKeyType === "rsa";
+  if (isPlain && saltLength !== PLAIN_SALT[digest!]) return false;
   try {
     return nodeVerify(digest, check.data, {
       key,
@@ -97,14 +102,12 @@ function readPss(parameters: DerElement | undefined): Scheme | undefined {
       const wrapper = fields.find((element) => element.tag === (0xa0 | number));
       return wrapper === undefined ? undefined : readDerWhole(wrapper.content);
     };
+    // What is not said is SHA-1.
     const digestOf = (algorithm: DerElement | undefined) =>
-      algorithm === undefined
-        ? "sha1"
-        : DIGESTS[readOid(derChildren(algorithm)[0]!.content)] ?? "unknown";
+      algorithm && DIGESTS[readOid(derChildren(algorithm)[0]!.content)];
     const [hash, mask, salt] = [field(0), field(1), field(2)];
     const digest = digestOf(hash);
-    const maskDigest = digestOf(mask === undefined ? undefined : derChildren(mask)[1]);
-    if (digest === "unknown" || maskDigest !== digest) return undefined;
+    if (digest === undefined || digestOf(mask && derChildren(mask)[1]) !== digest) return undefined;
     const saltLength = salt === undefined
       ? 20
       : salt.content.reduce((value, octet) => value * 256 + octet, 0);

@@ -57,6 +57,25 @@ const KINDS: Readonly<Record<string, Kind>> = {
     sign: [...EXTENSIONS, "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"],
     says: "",
   },
+  "RSA-PSS with an odd salt": {
+    key: RSA,
+    by: "rsa",
+    sign: [...EXTENSIONS, "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:20"],
+    says: NOT_TRUSTED,
+  },
+  "RSA-PSS with SHA-1": {
+    key: RSA,
+    by: "rsa",
+    sign: [
+      ...EXTENSIONS,
+      "-sha1",
+      "-sigopt",
+      "rsa_padding_mode:pss",
+      "-sigopt",
+      "rsa_pss_saltlen:20",
+    ],
+    says: NOT_TRUSTED,
+  },
   "P-521": { key: ["ecparam", "-name", "secp521r1", "-genkey", "-noout"], says: "" },
   "P-224": { key: ["ecparam", "-name", "secp224r1", "-genkey", "-noout"], says: "" },
   "secp256k1": {
