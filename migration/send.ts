@@ -86,6 +86,9 @@ class Sender {
   #sent = 0;
   #isWritten = false;
   #peerEnd: PeerEnd | undefined;
+  #gone: { readonly error: unknown } | undefined;
+  /** Whoever waits for something that a peer must be there for. */
+  #onGone: (error: unknown) => void = () => {};
   readonly #peer: Promise<PeerEnd>;
 
   constructor(
@@ -109,27 +112,35 @@ class Sender {
     const { context } = this.options;
     const chunks = iterate(this.source.chunks(context));
     // A peer that is gone must not keep stuck what is written to it, or waited for on its behalf.
-    const gone = Promise.withResolvers<never>();
-    gone.promise.catch(() => {});
     this.#peer.then((end) => {
       if (!this.#isFinal(end) || this.#isWritten) return;
-      gone.reject(this.#left(end));
+      this.#gone = { error: this.#left(end) };
+      this.#onGone(this.#gone.error);
       this.channel.close();
       context?.multifd?.close();
     });
     try {
       for (;;) {
-        const { value: chunk, done } = await Promise.race([chunks.next(), gone.promise]);
+        const { value: chunk, done } = await this.#unlessGone(chunks.next());
         if (done) break;
         await this.#put(chunk);
       }
-      await Promise.race([context?.multifd?.finish(), gone.promise]);
+      await this.#unlessGone(context?.multifd?.finish());
       this.#isWritten = true;
     } catch (error) {
       // It ends when what it waits for has settled; nobody waits for that.
       Promise.resolve(chunks.return?.()).catch(() => {});
       throw error;
     }
+  }
+
+  /** Not a race with one promise for all chunks: that one would hold on to each of them. */
+  #unlessGone<T>(work: T | PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#onGone = reject;
+      if (this.#gone !== undefined) reject(this.#gone.error);
+      Promise.resolve(work).then(resolve, reject);
+    });
   }
 
   async #put(chunk: Uint8Array): Promise<void> {
