@@ -7,6 +7,7 @@ import { cString, type Read, readCertificate, readCertificates, readCrls } from 
 import { type KeyState, readPrivateKey } from "./_private_key.ts";
 import type { Certificate } from "./certificate.ts";
 import type { RevocationList } from "./crl.ts";
+import type { PlacedLayout } from "./layout_place.ts";
 
 /** A certificate file with its key; both may be missing. */
 export interface Identity {
@@ -42,8 +43,8 @@ export interface Inspection {
   readonly revocations: readonly RevocationList[];
   /** The other role's certificate, where this one's cannot be read. */
   readonly otherLeaf?: Certificate;
-  /** Whether the files are known to be of a layout, which says who may have what. */
-  readonly isPlaced?: true;
+  /** The layout that the files are known to be of: it says who may have what. */
+  readonly placed?: PlacedLayout;
   /** QEMU's words of why there is no passphrase although one was asked for. */
   readonly passwordFault?: string;
 }

@@ -8,6 +8,7 @@ import type { Certificate } from "./certificate.ts";
 import { attributeValues } from "./dn.ts";
 import { OID } from "./extensions.ts";
 import { certificateNames } from "./hostname.ts";
+import type { PlacedLayout } from "./layout_place.ts";
 import { formatIpAddress, parseIpAddress } from "./ip.ts";
 
 export { quote };
@@ -20,33 +21,52 @@ export interface MendContext {
   readonly leaf: Certificate | undefined;
   /** Where the authority's certificate has to be. */
   readonly caFile: string;
+  /** The layout that the files are of, where they lie as an export would lay them. */
+  readonly placed?: PlacedLayout;
 }
 
 /** What commands for an endpoint are made for; its other role may say whose the files are. */
 export function mendContext(
-  { dir, endpoint, identity, otherLeaf, caCert }: Inspection,
+  { dir, endpoint, identity, otherLeaf, caCert, placed }: Inspection,
 ): MendContext {
   const leaf = identity.leaf?.ok ? identity.leaf.value : otherLeaf;
-  return { dir, endpoint, leaf, caFile: caCert.path };
+  const isExport = placed !== undefined &&
+    placed.layout.files.every(({ file, path }) => placed.paths[file] === `${placed.dir}/${path}`);
+  return { dir, endpoint, leaf, caFile: caCert.path, ...(isExport ? { placed } : {}) };
 }
 
-/** Issues the directory's certificates anew, for all the names that they have. */
-export function reissue(context: MendContext): string {
+/** What is made in the authority's directory has to come to where the program reads it. */
+function andExport(context: MendContext, pki?: string): string {
+  const { placed } = context;
+  if (placed === undefined) return "";
+  const from = pki === undefined ? pkiFlag(context) : ` --dir ${pki}`;
+  return ` && deno task ca export ${quote(placeOf(context).host)}${from}` +
+    ` --layout ${placed.layout.name} --out ${quote(placed.dir)}`;
+}
+
+/**
+ * Issues the directory's certificates anew, for all the names that they have.
+ *
+ * @param more Further flags, with a blank before each.
+ */
+export function reissue(context: MendContext, more = ""): string {
   const { host } = placeOf(context);
   const flags = (context.leaf === undefined ? [] : certificateNames(context.leaf))
     .filter((name) => name !== host)
     .map((name) => ` --${parseIpAddress(name) === undefined ? "dns" : "ip"} ${quote(name)}`);
-  return `deno task ca issue ${quote(host)}${pkiFlag(context)}${flags.join("")}`;
+  return `deno task ca issue ${quote(host)}${pkiFlag(context)}${flags.join("")}${more}` +
+    andExport(context);
 }
 
 /** Issues them again as they are, for another span of time. */
 export function renew(context: MendContext): string {
-  return `deno task ca renew ${quote(placeOf(context).host)}${pkiFlag(context)}`;
+  const { host } = placeOf(context);
+  return `deno task ca renew ${quote(host)}${pkiFlag(context)}${andExport(context)}`;
 }
 
 /** Publishes the authority's list anew, to every host. */
 export function publishCrl(context: MendContext): string {
-  return `deno task ca crl${pkiFlag(context)}`;
+  return `deno task ca crl${pkiFlag(context)}${andExport(context)}`;
 }
 
 function pkiFlag(context: MendContext): string {
@@ -56,7 +76,7 @@ function pkiFlag(context: MendContext): string {
 
 /** Issues them anew for one more name. */
 export function reissueFor(context: MendContext, flag: "dns" | "ip", name: string): string {
-  return `${reissue(context)} --${flag} ${quote(name)}`;
+  return reissue(context, ` --${flag} ${quote(name)}`);
 }
 
 /** Puts the authority's certificate in its place. */
@@ -67,13 +87,14 @@ export function copyAuthority(context: MendContext): string {
 
 /** A new certificate for the authority's key, and new ones for all of its hosts. */
 export function renewAuthority(context: MendContext): string {
-  return `deno task ca renew --all --ca${pkiFlag(context)}`;
+  return `deno task ca renew --all --ca${pkiFlag(context)}${andExport(context)}`;
 }
 
 /** A new authority, where its certificate must not only end later. */
 export function newAuthority(context: MendContext): string {
   const { host } = placeOf(context);
-  return `deno task ca init --dir pki-new && deno task ca issue ${quote(host)} --dir pki-new`;
+  return `deno task ca init --dir pki-new && deno task ca issue ${quote(host)} --dir pki-new` +
+    andExport(context, "pki-new");
 }
 
 /** The host by the layout of `ca issue` (`PKI/hosts/HOST`), else by its certificate. */

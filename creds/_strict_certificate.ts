@@ -215,7 +215,7 @@ export const STRICT_RULES: readonly StrictRule[] = [
     mend: (subject) =>
       subject.role === "authority"
         ? newAuthority(subject.mending)
-        : `${reissue(subject.mending)} --profile strict # once no older QEMU is left`,
+        : `${reissue(subject.mending, " --profile strict")} # once no older QEMU is left`,
   },
   {
     code: "KEY_ENCIPHERMENT_USELESS",

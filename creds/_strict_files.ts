@@ -83,7 +83,7 @@ function* permissions(inspection: Inspection): Iterable<StrictFinding> {
     const isKey = [inspection.identity, ...inspection.numbered].some(({ key }) => key === file);
     const wanted = layout?.files.find((entry) => file.path.endsWith(`/${entry.path}`));
     if (wanted !== undefined) yield* layoutFindings(file, layout!, wanted, mode);
-    else if (isKey && !inspection.isPlaced && (mode & 0o070) !== 0) {
+    else if (isKey && inspection.placed === undefined && (mode & 0o070) !== 0) {
       const isIssued = /(?:^|\/)hosts\/[^/]+\/?$/.test(inspection.dir);
       yield {
         code: "KEY_GROUP_ACCESS",

@@ -110,7 +110,7 @@ export async function checkCredentials(dir: string, options: CheckOptions): Prom
       ...(password === undefined ? {} : { password }),
       ...(given?.publicKeys === undefined ? {} : { publicKeys: given.publicKeys }),
     }, find);
-    const inspection = placed === undefined ? read : { ...read, isPlaced: true as const };
+    const inspection = placed === undefined ? read : { ...read, placed };
     verdicts.push(...judgeInspection(inspection, options, isSignedBy));
   }
   return verdicts;

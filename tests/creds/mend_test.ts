@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { planExport, writeExport } from "../../ca/mod.ts";
 import { checkCredentials, type CheckOptions, findLayout, placeLayout } from "../../creds/mod.ts";
 import { makePki } from "../support/pki.ts";
 import { enginesHere } from "../support/engines.ts";
@@ -43,6 +44,31 @@ Deno.test("checkCredentials() mends a missing authority with a copy under the la
   assertEquals(await mendsOf(libvirt.dir, "FILE_MISSING", { placed, endpoint: "client" }), [
     `cp pki/ca-cert.pem ${temp.path}/srv/root.crt`,
   ]);
+});
+
+Deno.test("checkCredentials() mends a layout's files with an export behind what makes them", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1.example", dns: ["vm1"] }] });
+  const plan = planExport({ dir: pki.dir, host: "vm1.example", layout: "libvirt" });
+  writeExport(plan, `${temp.path}/etc/pki`);
+  const placed = placeLayout(findLayout("libvirt"), { root: temp.path });
+  const { dir } = placed;
+  const mend = `deno task ca export vm1.example --layout libvirt --out ${dir}`;
+  const issue = "deno task ca issue vm1.example --dns vm1";
+  const options = { placed, endpoint: "server" } as const;
+  const wanted = { ...options, hostnames: ["vm2"] };
+  assertEquals(await mendsOf(dir, "HOSTNAME_MISMATCH", wanted), [
+    `${issue} --dns vm2 && ${mend}`,
+  ]);
+  const clock = () => new Date(Date.now() + 370 * 86_400_000);
+  assertEquals(await mendsOf(dir, "CERT_EXPIRED", { ...options, clock }), [
+    `deno task ca renew vm1.example && ${mend}`,
+  ]);
+  Deno.writeTextFileSync(placed.paths["server-key.pem"]!, "junk");
+  assertEquals(await mendsOf(dir, "KEY_DAMAGED", options), [`${issue} && ${mend}`]);
+  // Where a setting names a file no export writes there.
+  const other = { ...placed, paths: { ...placed.paths, "ca-crl.pem": `${temp.path}/crl` } };
+  assertEquals(await mendsOf(dir, "KEY_DAMAGED", { ...options, placed: other }), [issue]);
 });
 
 Deno.test("checkCredentials() issues anew for a host that a certificate names, never for a directory", async () => {
