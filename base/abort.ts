@@ -48,28 +48,19 @@ export async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal
   }
 }
 
-/** Waits as {@linkcode unlessAborted} does, for one caller at a time. */
-export type AbortableWait = <T>(promise: Promise<T>, signal: AbortSignal) => Promise<T>;
-
 /**
- * Makes an {@linkcode unlessAborted} for a caller that waits again and again under the same signal:
- * it listens to a signal once, since a listener for each wait costs more than most waits.
+ * Makes a watch for a caller that waits again and again under the same signal: it listens to the
+ * signal that it was shown last, once, since a listener for each wait costs more than most waits.
+ *
+ * @param onAbort Is called when that signal aborts; one that has aborted before is not watched.
  */
-export function abortableWait(): AbortableWait {
+export function signalWatch(onAbort: (reason: unknown) => void): (signal: AbortSignal) => void {
   let watched: AbortSignal | undefined;
-  let giveUp: ((reason: unknown) => void) | undefined;
-  const abort = () => giveUp?.(watched?.reason);
-  const watch = (signal: AbortSignal) => {
+  const abort = () => onAbort(watched?.reason);
+  return (signal) => {
+    if (signal === watched) return;
     watched?.removeEventListener("abort", abort);
     watched = signal;
     watched.addEventListener("abort", abort, { once: true });
-  };
-  return (promise, signal) => {
-    if (signal.aborted) return Promise.reject(signal.reason);
-    if (signal !== watched) watch(signal);
-    return new Promise((resolve, reject) => {
-      giveUp = reject;
-      promise.then(resolve, reject);
-    });
   };
 }

@@ -36,18 +36,15 @@ export function socketChannel(
     return new ChannelError(code, { peer, cause: kernelReason(error) }, { cause: error });
   }
 
+  function readFailed(error: unknown): null {
+    if (closed) return null;
+    throw broken("CHANNEL_READ", error);
+  }
+
   const channel: SocketChannel = {
     peer,
     local: describe(conn.localAddr, unixPath),
-    async read(into) {
-      if (closed) return null;
-      try {
-        return await conn.read(into);
-      } catch (error) {
-        if (closed) return null;
-        throw broken("CHANNEL_READ", error);
-      }
-    },
+    read: (into) => closed ? Promise.resolve(null) : conn.read(into).catch(readFailed),
     async write(bytes) {
       if (closed) throw new ChannelError("CHANNEL_CLOSED", { peer });
       try {

@@ -1,6 +1,6 @@
 /** A local end whose end is noticed while nobody reads it. */
 
-import { abortableWait } from "../base/mod.ts";
+import { signalWatch } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** A local end that is read one piece ahead. */
@@ -15,16 +15,18 @@ export function readAhead(below: LocalEnd): ReadAhead {
   const stop = new AbortController();
   let ahead: Promise<Uint8Array | null> | undefined;
   let hasGiven = false;
-  const wait = abortableWait();
-  const next = () => {
-    ahead ??= below.read(stop.signal);
-    ahead.catch(() => {});
-    return ahead;
-  };
+  let giveUp: ((reason: unknown) => void) | undefined;
+  const watch = signalWatch((reason) => giveUp?.(reason));
+  const next = () => ahead ??= below.read(stop.signal);
   const local: LocalEnd = Object.create(below, {
     read: {
       async value(signal: AbortSignal) {
-        const chunk = await wait(next(), signal);
+        signal.throwIfAborted();
+        watch(signal);
+        const chunk = await new Promise<Uint8Array | null>((resolve, reject) => {
+          giveUp = reject;
+          next().then(resolve, reject);
+        });
         if (chunk !== null) {
           ahead = undefined;
           hasGiven = true;

@@ -1,6 +1,6 @@
 /** Reads that can be given up: what comes afterwards waits for the next caller. */
 
-import { abortableWait } from "../base/mod.ts";
+import { signalWatch } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** Most bytes that are taken at once, and how many at first: most consoles never say more. */
@@ -16,26 +16,51 @@ export function pullReader(
   read: (into: Uint8Array<ArrayBuffer>) => Promise<number | null>,
 ): LocalEnd["read"] {
   let buffer = new Uint8Array(FIRST_CHUNK);
-  let pending: Promise<number | null> | undefined;
+  let reading = false;
   let ended = false;
-  const wait = abortableWait();
-  return async (signal) => {
-    if (ended) return null;
-    signal.throwIfAborted();
-    pending ??= read(buffer);
-    let count: number | null;
-    try {
-      count = await wait(pending, signal);
-    } catch (error) {
-      if (!signal.aborted) pending = undefined;
-      throw error;
-    }
-    pending = undefined;
+  /** What came while nobody waited for it: the end of a read that was given up. */
+  let arrived: Promise<Uint8Array | null> | undefined;
+  let waiter: PromiseWithResolvers<Uint8Array | null> | undefined;
+  const watch = signalWatch((reason) => {
+    waiter?.reject(reason);
+    waiter = undefined;
+  });
+
+  // One promise for each read, and no function made for it: this is the way of every key.
+  function arrive(count: number | null): void {
+    reading = false;
     ended = count === null;
-    if (count === null) return null;
-    const bytes = buffer.subarray(0, count);
+    const bytes = count === null ? null : buffer.subarray(0, count);
     if (count === buffer.length && count < CHUNK) buffer = new Uint8Array(CHUNK);
-    return bytes;
+    if (waiter === undefined) arrived = Promise.resolve(bytes);
+    else waiter.resolve(bytes);
+    waiter = undefined;
+  }
+
+  function fail(error: unknown): void {
+    reading = false;
+    if (waiter === undefined) {
+      arrived = Promise.reject(error);
+      arrived.catch(() => {});
+    } else waiter.reject(error);
+    waiter = undefined;
+  }
+
+  return (signal) => {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (arrived !== undefined) {
+      const given = arrived;
+      arrived = undefined;
+      return given;
+    }
+    if (ended) return Promise.resolve(null);
+    watch(signal);
+    const { promise } = waiter = Promise.withResolvers();
+    if (!reading) {
+      reading = true;
+      read(buffer).then(arrive, fail);
+    }
+    return promise;
   };
 }
 

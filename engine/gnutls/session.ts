@@ -100,7 +100,11 @@ class GnutlsSession implements TlsSession {
   async handshake(): Promise<void> {
     while (!this.#connection.shake()) {
       await this.#flush();
-      await this.#fill("TLS_HANDSHAKE");
+      try {
+        this.#filled(await this.#channel.read(this.#room()));
+      } catch (error) {
+        throw this.#unread("TLS_HANDSHAKE", error);
+      }
       this.#assertOpen();
     }
     await this.#flush();
@@ -118,8 +122,13 @@ class GnutlsSession implements TlsSession {
       // since the peer may be waiting to be read from; a failure is the next write's.
       if (this.#connection.transport.filled > 0) this.#flush().catch(() => {});
       if (typeof received === "number") return received;
-      if (received === "more") await this.#fill("TLS_READ");
-      else this.#closedCleanly = received === "closed";
+      if (received === "more") {
+        try {
+          this.#filled(await this.#channel.read(this.#room()));
+        } catch (error) {
+          throw this.#unread("TLS_READ", error);
+        }
+      } else this.#closedCleanly = received === "closed";
     }
   }
 
@@ -171,23 +180,27 @@ class GnutlsSession implements TlsSession {
     return Promise.resolve();
   }
 
-  /** Reads from the channel; only when the library has taken all that was read before. */
-  async #fill(kind: "TLS_HANDSHAKE" | "TLS_READ"): Promise<void> {
+  /** Where the channel may write; only when the library has taken all that was read before. */
+  #room(): Uint8Array {
     const { transport } = this.#connection;
     const full = transport.end === transport.input.length;
     if (full && transport.input.length < LARGEST_INPUT) {
       transport.input = new Uint8Array(Math.min(LARGEST_INPUT, 4 * transport.input.length));
     }
     transport.start = transport.end = 0;
-    let count: number | null;
-    try {
-      count = await this.#channel.read(transport.input);
-    } catch (error) {
-      this.#assertOpen();
-      throw broken(kind, error);
-    }
+    return transport.input;
+  }
+
+  /** Takes what the channel has read. */
+  #filled(count: number | null): void {
+    const { transport } = this.#connection;
     if (count === null) transport.ended = true;
     else transport.end = count;
+  }
+
+  /** What the channel could not read, in the terms of the session. */
+  #unread(kind: "TLS_HANDSHAKE" | "TLS_READ", error: unknown): EngineError {
+    return this.#connection.live ? broken(kind, error) : new EngineError("TLS_CLOSED");
   }
 
   /** Sends what the library has written; settles when the channel has it all. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { abortableWait, breathe, pause, unlessAborted } from "../../base/mod.ts";
+import { breathe, pause, signalWatch, unlessAborted } from "../../base/mod.ts";
 
 Deno.test("unlessAborted() gives what the promise gives, or its error", async () => {
   const { signal } = new AbortController();
@@ -19,25 +19,19 @@ Deno.test("unlessAborted() rejects with the reason of its signal, before and mea
   await assertRejects(() => waiting, Error, "enough");
 });
 
-Deno.test("abortableWait() waits under one signal and under the next, each until it aborts", async () => {
-  const wait = abortableWait();
-  const first = new AbortController();
-  assertEquals(await wait(Promise.resolve(1), first.signal), 1);
-  assertEquals(await wait(Promise.resolve(2), first.signal), 2);
-  const failing = Promise.reject(new Error("broken"));
-  await assertRejects(() => wait(failing, first.signal), Error, "broken");
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const given = wait(promise, first.signal);
-  first.abort(new Error("enough"));
-  await assertRejects(() => given, Error, "enough");
-  await assertRejects(() => wait(promise, first.signal), Error, "enough");
-  const second = new AbortController();
-  const again = wait(promise, second.signal);
-  resolve(3);
-  assertEquals(await again, 3);
-  const never = wait(new Promise(() => {}), second.signal);
-  second.abort(new Error("at last"));
-  await assertRejects(() => never, Error, "at last");
+Deno.test("signalWatch() hears of the signal that it was shown last, once", () => {
+  const heard: unknown[] = [];
+  const watch = signalWatch((reason) => heard.push(reason));
+  const [first, second, third] = [1, 2, 3].map(() => new AbortController());
+  for (const { signal } of [first!, first!, second!]) watch(signal);
+  first!.abort("of no interest");
+  assertEquals(heard, []);
+  second!.abort("enough");
+  assertEquals(heard, ["enough"]);
+  watch(second!.signal);
+  watch(third!.signal);
+  third!.abort("at last");
+  assertEquals(heard, ["enough", "at last"]);
 });
 
 Deno.test("pause() ends by itself, or with the reason of its signal and without a timer", async () => {
