@@ -141,7 +141,7 @@ export const FILE_PAGES: readonly Page[] = [
     [
       /Unable to import private key/,
       /Cannot load private key/,
-      /(& key '|key and certificate: ).*: (The requested data were not|Base64|ASN1 parser)/,
+      /(& key '|key and certificate: ).*: (?!.*(Decryption has failed|do not match))/,
     ],
     "the key file holds no private key that GnuTLS reads: it is empty, cut, of another format, or encrypted without a passphrase; where a text names both files it may be the certificate",
     "openssl pkey -noout -in FILE",

@@ -96,6 +96,20 @@ export const SERVICE_PAGES: readonly Page[] = [
     "migrate_set_capability NAME off for one of them",
   ),
   page(
+    "MIGRATION_URI",
+    [/unknown migration protocol/],
+    "this QEMU does not know the word before the first colon of the URI: file: came with 8.2",
+    "qemu-system-x86_64 --version",
+    "tcp:HOST:PORT, unix:PATH, vsock:CID:PORT, fd:NAME, exec:COMMAND or file:PATH",
+  ),
+  page(
+    "QMP_CAPABILITIES",
+    [/Expecting capabilities negotiation/, /Capabilities negotiation is already complete/],
+    "a monitor takes qmp_capabilities first, once in each connection, and every other command after it",
+    "look at what was sent first on this connection",
+    '{"execute": "qmp_capabilities"} once, then the command; a person is better off with the human monitor',
+  ),
+  page(
     "MIGRATION_COMMAND",
     [
       /'-incoming' was not specified on the command line/,
@@ -105,7 +119,6 @@ export const SERVICE_PAGES: readonly Page[] = [
       /Migration not in expected state/,
       /migrate-pause is currently only supported/,
       /Migrate recover can only be run/,
-      /Capabilities negotiation is already complete/,
       /Error: invalid parameter value/,
     ],
     "the monitor's command came at a time, or with a value, that it cannot be used with",
@@ -121,10 +134,21 @@ export const SERVICE_PAGES: readonly Page[] = [
   ),
   page(
     "CHARDEV_FRAME",
-    [/client websocket frames must be masked/, /Unexpected end-of-file before all data/],
+    [
+      /client websocket frames must be masked/,
+      /Unexpected end-of-file before all data/,
+      /403 Request Entity Too Large/,
+    ],
     "what arrived is not what the connection carries: another protocol, or an end in the middle",
     "look whether both sides have websocket, telnet and tls-creds alike",
     "give both sides the same options: deno task chardev client --help",
+  ),
+  page(
+    "CHARDEV_WAITING",
+    [/QEMU waiting for connection on/],
+    "a server socket holds the guest back until its first client comes, as wait=on is the default; it is no mistake",
+    "ss -ltnp",
+    "connect a client: deno task chardev client --help; or let the guest go on alone: wait=off",
   ),
   page(
     "CHARDEV_ID",

@@ -183,7 +183,8 @@ export const MESSAGES: readonly (readonly [text: string, code: string])[] = [
   ["Postcopy preempt requires postcopy-ram", "MIGRATION_CAPABILITY"],
   ["Zero copy only available for non-compressed non-TLS multifd migration", "MIGRATION_CAPABILITY"],
   ["'-incoming' was not specified on the command line", "MIGRATION_COMMAND"],
-  ["Capabilities negotiation is already complete, command ignored", "MIGRATION_COMMAND"],
+  ["Capabilities negotiation is already complete, command ignored", "QMP_CAPABILITIES"],
+  ["Expecting capabilities negotiation with 'qmp_capabilities'", "QMP_CAPABILITIES"],
   [
     "Enable postcopy with migrate_set_capability before the start of migration",
     "MIGRATION_COMMAND",
@@ -381,5 +382,40 @@ export const MESSAGES: readonly (readonly [text: string, code: string])[] = [
   ["chardev: socket: no port given", "CHARDEV_OPTION"],
   ["could not connect serial device to character backend 'stdio'", "CHARDEV_DEVICE"],
   ["short-form boolean option 'server' deprecated", "CHARDEV_OPTION"],
+  [
+    "Cannot set certificate '/p/server-cert.pem' & key '/p/server-key.pem': Unknown or unsupported key.",
+    "KEY_DAMAGED",
+  ],
+  [
+    "Cannot load certificate '/p/server-cert.pem' & key '/p/server-key.pem': Error in parsing.",
+    "KEY_DAMAGED",
+  ],
+  [
+    "Our own certificate /p/server-cert.pem failed validation against /p/ca-cert.pem: Something else",
+    "CHAIN_NOT_TRUSTED",
+  ],
+  ["-incoming bogus:1: unknown migration protocol: bogus:1", "MIGRATION_URI"],
+  [
+    "info: QEMU waiting for connection on: disconnected:tcp:127.0.0.1:7001,server=on",
+    "CHARDEV_WAITING",
+  ],
+  ["HTTP/1.1 403 Request Entity Too Large", "CHARDEV_FRAME"],
+  ["error:0A00010B:SSL routines::wrong version number", "PLAIN_PEER"],
+  ["SSL routines:ssl3_read_bytes:tlsv1 alert internal error", "PEER_ALERT"],
+  ["SSL routines:ssl3_read_bytes:sslv3 alert handshake failure", "PEER_ALERT"],
+  ["SSL routines::sslv3 alert bad certificate:SSL alert number 42", "PEER_ALERT"],
+  ["error:0A000086:SSL routines::certificate verify failed", "PEER_VERIFY"],
+  ["SSL routines::tlsv1 alert unknown ca:SSL alert number 48", "PEER_NO_ISSUER"],
+  ["SSL_accept failed, error=1", "PEER_ALERT"],
+  ["Syntax error at: @SYSTEM", "PRIORITY"],
+  [
+    "- Status: The certificate is NOT trusted. The certificate issuer is unknown.",
+    "PEER_NO_ISSUER",
+  ],
+  [
+    "- Status: The certificate is NOT trusted. The name in the certificate does not match the expected.",
+    "PEER_HOSTNAME",
+  ],
+  ["*** Fatal error: Error in the certificate.", "PEER_VERIFY"],
   ["UnexpectedEof: peer closed connection without sending TLS close_notify", "PEER_CUT_OFF"],
 ];
