@@ -1,9 +1,9 @@
 /** What the commands of `ca` share: flags, and how dates are shown. */
 
-import { day } from "../base/mod.ts";
+import { day, parseDuration } from "../base/mod.ts";
 import type { ChangeOptions, LogGap } from "../ca/mod.ts";
 import { KEY_TYPES, type KeyType } from "../engine/mod.ts";
-import type { Flag, Input } from "./_command.ts";
+import { type Flag, type Input, usage } from "./_command.ts";
 import { say } from "./_output.ts";
 
 /** The authority's directory. */
@@ -33,6 +33,16 @@ export const SUBJECT_FLAG: Flag = {
 /** The kind of key that the flag names. */
 export function keyTypeFor(input: Input): KeyType {
   return input.get("key-type") as KeyType;
+}
+
+/** The ms of `--expiring`; `undefined` where it is absent. */
+export function expiringOf(input: Input): number | undefined {
+  const span = input.get("expiring");
+  const ms = span === undefined ? undefined : parseDuration(span);
+  if (span !== undefined && ms === undefined) {
+    throw usage(`--expiring takes a span such as 30d, not '${span}'`, "units: s, m, h, d, w");
+  }
+  return ms;
 }
 
 /** A date as people plan by it: `2027-11-24, 365 days`. */

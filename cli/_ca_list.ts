@@ -3,7 +3,7 @@
 import { day } from "../base/mod.ts";
 import { resolve } from "@std/path";
 import type { FleetHost } from "../ca/mod.ts";
-import { DIR_FLAG, sayStrayFiles } from "./_ca_flags.ts";
+import { DIR_FLAG, expiringOf, sayStrayFiles } from "./_ca_flags.ts";
 import { type Command, type Input, usage } from "./_command.ts";
 import { line, say } from "./_output.ts";
 import { csvText, tableText } from "./_table.ts";
@@ -12,9 +12,10 @@ import { csvText, tableText } from "./_table.ts";
 export const caList: Command = {
   name: "ca list",
   summary: "list the hosts, what they hold and how long it lasts",
-  usage: "[--json|--csv] [--dir DIR]",
+  usage: "[--expiring SPAN] [--json|--csv] [--dir DIR]",
   examples: [
     ["deno task ca list", "a table"],
+    ["deno task ca list --expiring 60d", "what has expired or ends within 60 days"],
     [
       "deno task ca list --csv > fleet.csv",
       "for a spreadsheet; its columns begin as an inventory's",
@@ -22,6 +23,7 @@ export const caList: Command = {
   ],
   flags: [
     DIR_FLAG,
+    { name: "expiring", value: "SPAN", help: "only what ends within 30d, 12h, 2w, or has expired" },
     { name: "json", help: "one JSON object for each host" },
     { name: "csv", help: "CSV with a header" },
   ],
@@ -35,7 +37,10 @@ async function run(input: Input): Promise<number> {
     throw usage("--json and --csv are two forms", "give one of them");
   }
   const { daysUntil, readFleet } = await import("../ca/mod.ts");
-  const { hosts } = await readFleet({ dir: input.get("dir")! });
+  const expiring = expiringOf(input);
+  const fleet = await readFleet({ dir: input.get("dir")!, expiring });
+  const isWanted = ({ state }: FleetHost) => state === "expiring" || state === "expired";
+  const hosts = expiring === undefined ? fleet.hosts : fleet.hosts.filter(isWanted);
   await sayStrayFiles(input.get("dir")!);
   const now = new Date();
   const daysLeft = (host: FleetHost) =>
@@ -55,8 +60,11 @@ async function run(input: Input): Promise<number> {
       host.keyType ?? "",
     ]);
     console.log(csvText([header, ...rows]));
-  } else if (hosts.length === 0) say("no hosts", "issue for one: deno task ca issue HOST");
-  else {
+  } else if (fleet.hosts.length === 0) {
+    say("no hosts", "issue for one: deno task ca issue HOST");
+  } else if (hosts.length === 0) {
+    say(`no host of ${fleet.hosts.length} ends within ${input.get("expiring")}`);
+  } else {
     const rows = hosts.map((host) => [
       host.host,
       host.state,

@@ -1,8 +1,7 @@
 /** `ca status`: what ends when, for people and for monitoring. */
 
-import { parseDuration } from "../base/mod.ts";
 import type { Fleet, FleetHost } from "../ca/mod.ts";
-import { DIR_FLAG, sayStrayFiles, untilText } from "./_ca_flags.ts";
+import { DIR_FLAG, expiringOf, sayStrayFiles, untilText } from "./_ca_flags.ts";
 import { hostJson } from "./_ca_list.ts";
 import { countStates, nagiosResult, prometheusText, STATES } from "./_ca_metrics.ts";
 import { type Command, type Input, usage } from "./_command.ts";
@@ -42,11 +41,7 @@ async function run(input: Input): Promise<number> {
   if (forms.length > 1) {
     throw usage(`--${forms[0]} and --${forms[1]} are two forms`, "give one of them");
   }
-  const span = input.get("expiring");
-  const expiring = span === undefined ? undefined : parseDuration(span);
-  if (span !== undefined && expiring === undefined) {
-    throw usage(`--expiring takes a span such as 30d, not '${span}'`, "units: s, m, h, d, w");
-  }
+  const expiring = expiringOf(input);
   if (input.on("nagios")) return await nagios(input, expiring);
   const { daysUntil, readFleet, rotationStatus } = await import("../ca/mod.ts");
   const dir = input.get("dir")!;

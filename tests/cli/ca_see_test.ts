@@ -34,6 +34,16 @@ Deno.test("ca list is a table, CSV or JSON of the hosts", async () => {
     ["a", "ok", `${cwd}/pki/hosts/a`],
     ["b", "expired", `${cwd}/pki/hosts/b`],
   ]);
+  const namesOf = async (span: string) =>
+    (await list("--expiring", span, "--csv")).stdout.trimEnd().split("\n").slice(1)
+      .map((row) => row.split(",").filter((_, i) => i === 0 || i === 4));
+  assertEquals(await namesOf("25d"), [["a", "expiring"], ["b", "expired"]]);
+  assertEquals(await namesOf("1w"), [["b", "expired"]]);
+  assertEquals((await virtcreds(["ca", "renew"], { cwd })).code, 0);
+  const none = await list("--expiring", "1w");
+  assertEquals([none.code, none.stdout, none.stderr], [0, "", "no host of 2 ends within 1w\n"]);
+  const odd = await list("--expiring", "soon");
+  assertEquals(odd.code, 2);
 });
 
 Deno.test("ca status summarizes, draws what ends when, and ends with 1 for what is over", async () => {
