@@ -2,6 +2,7 @@
 
 import { assert } from "@std/assert";
 import type { VirtcredsError } from "../../base/mod.ts";
+import { revokeCertificates } from "../../ca/mod.ts";
 import type { TcpAddress } from "../../channel/mod.ts";
 import {
   type ChardevChannel,
@@ -20,11 +21,13 @@ import { type TestLocal, testLocal } from "./local.ts";
 
 /** Credentials of all kinds, as directories. */
 export interface Directories {
-  /** CN and DNS name localhost, IP 127.0.0.1. */
+  /** CN and DNS name localhost, IP 127.0.0.1 and ::1, as all but `elsewhere` have them. */
   readonly localhost: string;
   /** A host without the name localhost, of the same CA. */
   readonly elsewhere: string;
   readonly expired: string;
+  /** On the CRL that all directories of this CA but `bare`, `smuggler` and `sceptic` have. */
+  readonly revoked: string;
   /** The same CA, nothing of its own. */
   readonly bare: string;
   /** localhost of another CA. */
@@ -37,16 +40,22 @@ export interface Directories {
 
 /** Makes them. */
 export async function directories(folder: string): Promise<Directories> {
+  const names = { dns: ["localhost"], ip: ["127.0.0.1", "::1"] };
+  const engine = await chooseEngine();
   const ours: Pki = await makePki(`${folder}/ours`, {
+    engine,
     hosts: [
-      { name: "localhost", ip: ["127.0.0.1"] },
+      { ...names, name: "localhost" },
       { name: "elsewhere.example" },
-      { name: "expired.example", dns: ["localhost"], days: 1, clock: daysFromNow(-30) },
+      { ...names, name: "expired.example", days: 1, clock: daysFromNow(-30) },
+      { ...names, name: "revoked.example" },
     ],
   });
+  await revokeCertificates(["revoked.example"], "keyCompromise", { dir: ours.dir, engine });
   const other = await makePki(`${folder}/other`, {
     name: "other CA",
-    hosts: [{ name: "localhost", ip: ["127.0.0.1"] }],
+    engine,
+    hosts: [{ ...names, name: "localhost" }],
   });
   const copy = (from: string, to: string, files: readonly string[]) => {
     Deno.mkdirSync(to, { recursive: true });
@@ -70,6 +79,7 @@ export async function directories(folder: string): Promise<Directories> {
     localhost: ours.host("localhost"),
     elsewhere: ours.host("elsewhere.example"),
     expired: ours.host("expired.example"),
+    revoked: ours.host("revoked.example"),
     bare,
     foreign: other.host("localhost"),
     smuggler,
@@ -106,10 +116,11 @@ export interface Served extends AsyncDisposable {
 /** Runs a server that keeps serving, on any port. */
 export async function serve(
   registry: ObjectRegistry,
-  options: { more?: string; handshakeTimeout?: number } = {},
+  options: { host?: string; more?: string; handshakeTimeout?: number } = {},
 ): Promise<Served> {
+  const { host = "127.0.0.1", more = "" } = options;
   const chardev = parseSocketChardev(
-    `socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0${options.more ?? ""}`,
+    `socket,id=s0,host=${host},port=0,server=on,tls-creds=tls0${more}`,
   );
   const local = testLocal();
   const refused: VirtcredsError[] = [];
@@ -185,10 +196,12 @@ export async function dial(
     logFailed() {},
   };
   const { host = "localhost", more = "", handshakeTimeout = 10_000, signal } = options;
+  // localhost may be ::1 first, where the server is not.
+  const family = host === "localhost" ? ",ipv6=off" : "";
   try {
     await runClient(
       parseSocketChardev(
-        `socket,id=c0,host=${host},port=${address.port},tls-creds=tls0,ipv6=off${more}`,
+        `socket,id=c0,host=${host},port=${address.port},tls-creds=tls0${family}${more}`,
       ),
       {
         objects: registry,

@@ -34,6 +34,12 @@ export interface SerialQemu extends AsyncDisposable {
   address(): Promise<TcpAddress>;
   /** Waits until `c0` has a peer; QEMU drops what the guest says before. */
   connected(): Promise<void>;
+  /** Gives the guest another socket as `c0`, with options of QMP: `tls-creds`, `telnet`. */
+  change(
+    host: string,
+    port: number,
+    options: Readonly<Record<string, string | boolean>>,
+  ): Promise<void>;
 }
 
 /**
@@ -69,7 +75,7 @@ export async function startSerialQemu(
       },
       async address() {
         const name = await filename();
-        const match = /tcp:([\d.]+):(\d+),server/.exec(name);
+        const match = /tcp:\[?([\d.]+|::1)\]?:(\d+),server/.exec(name);
         if (match === null) throw new Error(`c0 does not listen: ${name}`);
         return { kind: "tcp", host: match[1]!, port: Number(match[2]) };
       },
@@ -77,6 +83,11 @@ export async function startSerialQemu(
         while (!(await filename()).includes(" <-> ")) {
           await new Promise((resolve) => setTimeout(resolve, 20));
         }
+      },
+      async change(host, port, options) {
+        const addr = { type: "inet", data: { host, port: String(port) } };
+        const backend = { type: "socket", data: { addr, ...options } };
+        await qemu.qmp.execute("chardev-change", { id: "c0", backend });
       },
       async [Symbol.asyncDispose]() {
         await qemu[Symbol.asyncDispose]();

@@ -1,5 +1,4 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { VirtcredsError } from "../../base/mod.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, startTls, type TcpAddress } from "../../channel/mod.ts";
 import {
   dialChardev,
@@ -9,7 +8,7 @@ import {
   serveChardev,
 } from "../../chardev/mod.ts";
 import type { ObjectRegistry } from "../../creds/mod.ts";
-import { dial, directories, objects } from "../chardev/devices.ts";
+import { directories, objects } from "../chardev/devices.ts";
 import { oneByte, readExactly } from "../support/channels.ts";
 import { programTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -146,38 +145,5 @@ programTest(
     const expected = await ask({ kind: "tcp", host: "127.0.0.1", port });
     assertMatch(expected, /^HTTP\/1\.1 101 /);
     assertEquals(await ask(server.address), expected);
-  },
-);
-
-programTest(
-  "a chardev client and a QEMU refuse each other by cause, in TLS 1.2 and 1.3",
-  ["qemu-system-x86_64"],
-  async () => {
-    using folder = temporaryDirectory();
-    const dirs = await directories(folder.path);
-    await using serial = await startSerialQemu(SERVER, [serverObject(dirs.localhost)]);
-    const address = await serial.address();
-    for (const version of ["1.2", "1.3"]) {
-      const priority = `,priority=NORMAL:-VERS-ALL:+VERS-TLS${version}`;
-      // TLS 1.2 tells in the handshake what TLS 1.3 tells after it.
-      const refused = /^(the peer ended the session: |TLS handshake failed: )/;
-      const cases: readonly (readonly [dir: string, more: string, message: RegExp])[] = [
-        [dirs.bare, "", refused],
-        [dirs.expired, "", refused],
-        [dirs.smuggler, "", refused],
-        [dirs.foreign, "", /^The certificate hasn't got a known issuer$/],
-        [
-          dirs.elsewhere,
-          ",tls-hostname=vm9.example",
-          /^Certificate does not match the hostname vm9\.example$/,
-        ],
-      ];
-      for (const [dir, more, message] of cases) {
-        using bad = await objects(undefined, dir, "client", priority);
-        const error = await assertRejects(() => dial(bad, address, { more }), VirtcredsError);
-        assertMatch(error.message, message, `${dir} with TLS ${version}`);
-        assert(error.hints.length > 0, error.message);
-      }
-    }
   },
 );
