@@ -1,4 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { initAuthority, issueHost, planExport, writeExport } from "../../ca/mod.ts";
+import { checkCredentials, findLayout, LIBVIRT_PROFILES, placeLayout } from "../../creds/mod.ts";
+import { chooseEngine } from "../../engine/mod.ts";
 import { makePki } from "../support/pki.ts";
 import { run } from "../support/command.ts";
 import { programTest } from "../support/programs.ts";
@@ -28,26 +31,57 @@ async function canUnshare(): Promise<boolean> {
 
 const UNSHARE = await canUnshare();
 
-for (const keyType of ["ec-p256", "rsa-2048"] as const) {
-  const name = `virt-pki-validate has nothing to say of a host's set, ${keyType}`;
+/** A test that needs a mount and a host name of its own. */
+function validateTest(name: string, fn: () => Promise<void>): void {
   if (!UNSHARE && !Deno.env.get("CI")) {
     Deno.test({ name: `${name} [SKIPPED, needs root: unshare -m]`, ignore: true, fn: () => {} });
-    continue;
+    return;
   }
-  programTest(name, ["virt-pki-validate", "certtool"], async () => {
+  programTest(name, ["virt-pki-validate", "certtool"], fn);
+}
+
+/** What it says of a set on a host of that name. */
+async function validate(set: string, hostname: string, scratch: string): Promise<string> {
+  Deno.mkdirSync(scratch);
+  const args = [VALIDATE, "bash", set, scratch, hostname];
+  const { code, stdout, stderr } = await run("unshare", ["-m", "-u", "bash", "-c", ...args]);
+  // Its exit code is 0 whatever it finds: what counts is what it says.
+  assertEquals(code, 0, stderr);
+  return stdout + stderr;
+}
+
+for (const keyType of ["ec-p256", "rsa-2048"] as const) {
+  validateTest(`virt-pki-validate has nothing to say of a host's set, ${keyType}`, async () => {
     using temp = temporaryDirectory();
     const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1", keyType }] });
-    const validate = async (hostname: string, scratch: string) => {
-      Deno.mkdirSync(scratch);
-      const args = [VALIDATE, "bash", pki.host("vm1"), scratch, hostname];
-      const { code, stdout, stderr } = await run("unshare", ["-m", "-u", "bash", "-c", ...args]);
-      // Its exit code is 0 whatever it finds: what counts is what it says.
-      assertEquals(code, 0, stderr);
-      return stdout + stderr;
-    };
-    const said = await validate("vm1", `${temp.path}/a`);
+    const set = pki.host("vm1");
+    const said = await validate(set, "vm1", `${temp.path}/a`);
     assertEquals(said.match(/^Found .*$/gm)?.length, 6, said);
     assertEquals(said.trim().split("\n").length, 6, said);
-    assertMatch(await validate("vm2", `${temp.path}/b`), /does not seem to match/);
+    assertMatch(await validate(set, "vm2", `${temp.path}/b`), /does not seem to match/);
   });
 }
+
+validateTest(
+  "virt-pki-validate misreads files of several certificates under an issuing CA, as the page says, and libvirt takes them",
+  async () => {
+    using temp = temporaryDirectory();
+    const engine = await chooseEngine();
+    const dir = `${temp.path}/pki`;
+    await initAuthority({ dir, engine, name: "Rack 7 CA", root: { dir: `${temp.path}/root` } });
+    const { dir: set } = await issueHost({ dir, engine, host: "vm1" });
+    const said = await validate(set, "vm1", `${temp.path}/a`);
+    const complaints = said.split("\n").filter((line) => /not match|Missing|need to be/.test(line));
+    assertEquals(complaints, [
+      "The CA certificate and the client certificate do not match",
+      "The CA certificate and the server certificate do not match",
+      // It reads the subject of the issuing CA's certificate behind the host's, too.
+      "The server certificate does not seem to match the host name",
+    ]);
+    const placed = placeLayout(findLayout("libvirt"), { root: `${temp.path}/laid` });
+    writeExport(planExport({ dir, host: "vm1", layout: "libvirt" }), placed.dir);
+    const verdicts = await checkCredentials(placed.dir, { engine, placed });
+    assertEquals(verdicts.filter(({ ok }) => !ok), []);
+    assertEquals(verdicts.length, 2 * LIBVIRT_PROFILES.length);
+  },
+);
