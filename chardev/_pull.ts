@@ -4,7 +4,7 @@ import { signalWatch } from "../base/mod.ts";
 import type { LocalEnd } from "./local.ts";
 
 /** Most bytes that are taken at once, and how many at first: most consoles never say more. */
-const CHUNK = 64 * 1024;
+const CHUNK = 256 * 1024;
 const FIRST_CHUNK = 2 * 1024;
 
 /**
@@ -31,7 +31,9 @@ export function pullReader(
     reading = false;
     ended = count === null;
     const bytes = count === null ? null : buffer.subarray(0, count);
-    if (count === buffer.length && count < CHUNK) buffer = new Uint8Array(CHUNK);
+    if (count === buffer.length && count < CHUNK) {
+      buffer = new Uint8Array(Math.min(CHUNK, 4 * count));
+    }
     if (waiter === undefined) arrived = Promise.resolve(bytes);
     else waiter.resolve(bytes);
     waiter = undefined;

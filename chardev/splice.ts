@@ -12,7 +12,9 @@ import { sendTyped } from "./typed.ts";
  */
 export const QUIET = 1000;
 
-const BUFFER = 64 * 1024;
+/** Most bytes that are received at once, and how many at first: most consoles never say more. */
+const BUFFER = 256 * 1024;
+const FIRST_BUFFER = 4 * 1024;
 
 /** How a connection is joined. */
 export interface SpliceOptions {
@@ -57,7 +59,7 @@ export async function splice(
   let heard = performance.now();
 
   async function receive(): Promise<"peer" | "gone"> {
-    const buffer = new Uint8Array(BUFFER);
+    let buffer = new Uint8Array(FIRST_BUFFER);
     for (;;) {
       const count = await channel.read(buffer);
       if (count === null) return "peer";
@@ -70,6 +72,10 @@ export async function splice(
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) return "gone";
         throw error;
+      }
+      // A file takes as long for little as for much.
+      if (count === buffer.length && count < BUFFER) {
+        buffer = new Uint8Array(Math.min(BUFFER, 4 * count));
       }
     }
   }
