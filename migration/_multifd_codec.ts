@@ -22,9 +22,10 @@ export interface MultifdCodec extends Disposable {
    * Packs, or unpacks; one call at a time.
    *
    * @param size Bytes that must come out where they are unpacked.
+   * @param at Offset of the packet in its channel, for messages.
    * @throws {MigrationError} `STREAM` if others come out.
    */
-  run(data: Uint8Array, size: number): Promise<Uint8Array>;
+  run(data: Uint8Array, size: number, at?: number): Promise<Uint8Array>;
 }
 
 const FLAGS: Readonly<Record<MultifdCompression, number>> = {
@@ -72,12 +73,15 @@ export function multifdDecoder(
 ): MultifdCodec | undefined {
   if (kind === "none") return undefined;
   const stream = kind === "zlib" ? createInflate() : createZstdDecompress();
+  // Once for all: the same listener is not added twice.
+  if (kind === "zstd") globalThis.addEventListener("error", catchStray);
   const output = gather(stream);
-  const bad = (what: string) =>
-    new MigrationError("STREAM", { text: `multifd ${channel}: ${what}` });
   return {
     flags: FLAGS[kind],
-    async run(data, size) {
+    async run(data, size, at) {
+      const place = at === undefined ? {} : { offset: at };
+      const bad = (what: string) =>
+        new MigrationError("STREAM", { text: `multifd ${channel}: ${what}`, ...place });
       await new Promise<void>((resolve, reject) => {
         const name = kind === "zlib" ? "inflate" : "decompressStream";
         const judge = () =>
@@ -85,6 +89,7 @@ export function multifdDecoder(
             ? resolve()
             : reject(bad(`${name} generated too ${output.length < size ? "few" : "much"} output`));
         output.failed = () => reject(bad(`${name} failed: the data is damaged`));
+        unpacking.add(output);
         output.grown = () => {
           // A page of data can be made to unpack to a thousand.
           if (output.length > size) {
@@ -94,12 +99,28 @@ export function multifdDecoder(
         };
         // The data is in use until then, and what was unpacked of it may be told of a turn later.
         stream.write(data, () => output.length === size ? resolve() : void setTimeout(judge, 0));
-      });
+      }).finally(() => unpacking.delete(output));
       return output.take();
     },
     [Symbol.dispose]: () => void stream.destroy(),
   };
 }
+
+/** What unpacks now. */
+const unpacking = new Set<Gathered>();
+
+/**
+ * Deno throws the damage behind a first piece of output into the void, where it would end the
+ * program, instead of at the stream. All that unpack then are channels of the one migration.
+ */
+function catchStray(event: ErrorEvent): void {
+  const isOurs = event.error instanceof Error && event.error.message.startsWith(STRAY);
+  if (!isOurs || unpacking.size === 0) return;
+  event.preventDefault();
+  for (const output of unpacking) output.failed(event.error);
+}
+
+const STRAY = "Zstd decompress error";
 
 interface Gathered {
   length: number;

@@ -95,13 +95,17 @@ export class PostcopyPages {
   /**
    * Checks that nothing is missing at the end.
    *
+   * @param offset Where the end is, for messages.
    * @throws {MigrationError} `STREAM`.
    */
-  finish(): void {
+  finish(offset: number): void {
     let missing = 0;
     for (const seen of this.#blocks.values()) missing += seen.pages - seen.count;
     if (!this.#running || missing === 0) return;
-    throw new MigrationError("STREAM", { text: `${missing} pages of the guest never came` });
+    throw new MigrationError("STREAM", {
+      text: `${missing} pages of the guest never came`,
+      offset,
+    });
   }
 
   #came(block: RamBlock, offset: number): void {

@@ -15,6 +15,11 @@ export class SyncGate {
     return this.#go.promise;
   }
 
+  /** How many channels have arrived since they were last let go. */
+  get arrived(): number {
+    return this.#arrived;
+  }
+
   /** Waits for all channels, then lets them go on. */
   async pass(): Promise<void> {
     if (this.channels === 0) return;

@@ -70,3 +70,18 @@ export class MigrationError extends VirtcredsError {
     return this.code === "PARAMETER" || this.code === "GUEST" ? 2 : 1;
   }
 }
+
+/**
+ * Runs what may refuse a part of a stream without knowing where that stands.
+ *
+ * @param offset Of the part, in bytes.
+ * @throws {MigrationError} The same error, with the place.
+ */
+export function located<T>(offset: number, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    const knows = !(error instanceof MigrationError) || error.facts.offset !== undefined;
+    throw knows ? error : new MigrationError(error.code, { ...error.facts, offset });
+  }
+}

@@ -36,12 +36,13 @@ export interface MultifdChannelOptions {
 /**
  * Reads packets until the channel ends.
  *
+ * @returns Bytes that came.
  * @throws {MigrationError} If a packet is broken, or the channel ends within one.
  */
 export async function receiveMultifdChannel(
   channel: ByteChannel,
   options: MultifdChannelOptions,
-): Promise<void> {
+): Promise<number> {
   const { id, compression, pageSize, sink, gate, watch } = options;
   using decoder = multifdDecoder(compression, id);
   const expected = decoder?.flags ?? 0;
@@ -49,7 +50,7 @@ export async function receiveMultifdChannel(
   let body = new Uint8Array(MULTIFD_PACKET_BYTES + 8 * MULTIFD_PACKET_BYTES / pageSize);
   for (let offset = 0;;) {
     const got = await readFull(channel, head, watch);
-    if (got === 0) return;
+    if (got === 0) return offset;
     if (got < head.length) throw truncated(id, offset + got);
     const header = named(id, offset, () => readMultifdHeader(head, pageSize, offset));
     const { normalPages, zeroPages, slots, dataBytes, flags } = header;
@@ -60,7 +61,9 @@ export async function receiveMultifdChannel(
     if (read < size) throw truncated(id, offset + head.length + read);
     if (normalPages > 0) {
       const raw = bytes.subarray(8 * slots);
-      if ((flags & COMPRESSION_FLAGS) !== expected) throw otherCompression(id, flags, expected);
+      if ((flags & COMPRESSION_FLAGS) !== expected) {
+        throw otherCompression(id, offset, flags, expected);
+      }
       const length = normalPages * pageSize;
       if (decoder === undefined && dataBytes !== length) {
         throw broken(
@@ -69,7 +72,7 @@ export async function receiveMultifdChannel(
           `multifd ${id}: packet size received ${dataBytes} size expected ${length}`,
         );
       }
-      const data = decoder === undefined ? raw : await decoder.run(raw, length);
+      const data = decoder === undefined ? raw : await decoder.run(raw, length, offset);
       place(header, bytes, data, options, offset);
     } else if (zeroPages > 0) place(header, bytes, bytes.subarray(0, 0), options, offset);
     offset += head.length + size;
@@ -128,10 +131,16 @@ function truncated(id: number, offset: number): MigrationError {
   });
 }
 
-function otherCompression(id: number, flags: number, expected: number): MigrationError {
+function otherCompression(
+  id: number,
+  offset: number,
+  flags: number,
+  expected: number,
+): MigrationError {
   return new MigrationError("STREAM", {
     text: `multifd ${id}: flags received ${(flags & COMPRESSION_FLAGS).toString(16)} ` +
       `flags expected ${expected.toString(16)}`,
+    offset,
     hint: "multifd-compression must be the same on both sides",
   });
 }

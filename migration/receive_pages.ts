@@ -102,7 +102,8 @@ class PageReceiver {
       const own = this.options.begin();
       const sink = this.#sink = this.#postcopy?.through(own) ?? own;
       await this.#pump(sink);
-      this.#postcopy?.finish();
+      if (this.#gate.arrived > 0) throw this.#channelsAhead();
+      this.#postcopy?.finish(this.#reader.bytes);
       if (this.#switched) sink.records(this.#description());
       watch.pause(true);
       await sink.commit();
@@ -120,8 +121,17 @@ class PageReceiver {
       throw watch.cause ?? error;
     } finally {
       this.#close();
+      // One that has more to say than the stream knows of must not wait for it for ever.
+      this.#gate.fail(this.#channelsAhead());
       await this.#beside;
     }
+  }
+
+  #channelsAhead(): MigrationError {
+    return new MigrationError("STREAM", {
+      text: "channels of multifd have halted more often than the main connection",
+      offset: this.#reader.bytes,
+    });
   }
 
   /** Reads the main connection to the stream's end. */
@@ -203,7 +213,7 @@ class PageReceiver {
     const { compression = "none" } = this.options;
     return Promise.all(this.#channels.map(async (channel, id) => {
       try {
-        await receiveMultifdChannel(channel, {
+        const bytes = await receiveMultifdChannel(channel, {
           id,
           compression,
           pageSize,
@@ -219,7 +229,7 @@ class PageReceiver {
           },
         });
         // The source ends its channels before the main one; nothing may need them any more.
-        this.#gate.fail(endedEarly(channel, id));
+        this.#gate.fail(endedEarly(channel, id, bytes));
       } catch (error) {
         if (this.#reader.complete) return;
         this.#failure ??= { error };
@@ -259,10 +269,11 @@ class PageReceiver {
   }
 }
 
-function endedEarly(channel: ByteChannel, id: number): MigrationError {
+function endedEarly(channel: ByteChannel, id: number, offset: number): MigrationError {
   return new MigrationError("PEER_CLOSED", {
     peer: channel.peer,
-    cause: `of multifd channel ${id} before the end of the stream`,
+    cause: `of multifd channel ${id} at byte ${offset}, before the end of the stream`,
+    offset,
     hint: "the cause is in the source's log",
   });
 }

@@ -6,7 +6,7 @@
 import { type Parser, StreamInput } from "./_stream_input.ts";
 import { readHeader, type StreamHeader } from "./_stream_header.ts";
 import { skipToDescription } from "./_stream_opaque.ts";
-import { MigrationError } from "./error.ts";
+import { located, MigrationError } from "./error.ts";
 import { readCommand, type StreamCommand } from "./stream_command.ts";
 import { RAM_SAVE_VERSION, SectionType, StreamLimits } from "./stream_constants.ts";
 import { skipDevicePayload } from "./stream_device.ts";
@@ -280,7 +280,8 @@ class ReaderState {
     yield* this.#ram.payload(this.input, true, this.#postcopy);
     // A source may keep the footer back until the channels have caught up.
     this.#border("pages", this.input.offset);
-    visitor?.blocks(this.#ram.blocks, sectionId, pageSize);
+    const { blocks } = this.#ram;
+    located(offset, () => visitor?.blocks(blocks, sectionId, pageSize));
     if (multifd) yield* this.input.hold();
     yield* this.#footer("ram", sectionId);
     this.#border("records", this.input.offset);
@@ -339,7 +340,7 @@ class ReaderState {
     }
     this.#commands.add(command.name);
     if (command.name === "POSTCOPY_RUN") this.#running = true;
-    this.options.onCommand?.(command);
+    located(offset, () => this.options.onCommand?.(command));
     this.#border("records", input.offset);
     const length = command.packaged;
     if (length === undefined) return;
