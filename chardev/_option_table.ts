@@ -2,10 +2,7 @@
 
 import type { OptionGrammar, OptionType } from "./_qemu_opts.ts";
 
-/**
- * Options of a socket, as QEMU 7.2 types them, then 9.2's `reconnect-ms` and our own. `wait` changes
- * nothing: it says whether a guest starts before its client comes, and there is no guest here.
- */
+/** Options of a socket, as QEMU 7.2 types them, then 9.2's `reconnect-ms` and our own. */
 export const SOCKET_OPTIONS = {
   backend: "string",
   path: "string",

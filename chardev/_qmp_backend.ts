@@ -160,14 +160,16 @@ export const BACKEND: Shape<BackendOptions> = tagged(
   },
 );
 
-function socketOptions({ addr, server = true, ...rest }: Values<typeof SOCKET>): BackendOptions {
+/** QMP has other defaults than the command line: a server, which waits for nobody. */
+function socketOptions(given: Values<typeof SOCKET>): BackendOptions {
+  const { addr, server = true, wait = server ? false : undefined, ...rest } = given;
   return {
     ...addr,
     options: [
       ["backend", "socket"],
       ...addr.options,
       ["server", server ? "on" : "off"],
-      ...optionsOf(rest),
+      ...optionsOf({ wait, ...rest }),
     ],
   };
 }

@@ -15,11 +15,13 @@ const MAX_RECONNECT = 2 ** 31 - 1;
 export function readSocket(given: ParsedOptions, common: CommonChardev): SocketChardev {
   checkPlace(given);
   checkConflicts(given);
+  const server = given.bool("server") ?? false;
   return {
     kind: "socket",
     ...common,
     address: readAddress(given),
-    server: given.bool("server") ?? false,
+    server,
+    wait: server && (given.bool("wait") ?? true),
     ...readProtocol(given),
     nodelay: given.bool("nodelay") ?? !given.bool("delay"),
     reconnect: readReconnect(given),
@@ -37,13 +39,7 @@ function readProtocol(
 ): Pick<SocketChardev, "protocol" | "websocket" | "telnet"> {
   const [telnet, tn3270] = [given.bool("telnet"), given.bool("tn3270")];
   const websocket = given.bool("websocket") ?? false;
-  const protocol: SocketProtocol = telnet
-    ? "telnet"
-    : websocket
-    ? "websocket"
-    : tn3270
-    ? "tn3270"
-    : "tcp";
+  const protocol: SocketProtocol = telnet ? "telnet" : websocket ? "websocket" : "tcp";
   const flavour = tn3270 ? "tn3270" : telnet ? "telnet" : undefined;
   return { protocol, websocket, ...(flavour === undefined ? {} : { telnet: flavour }) };
 }

@@ -7,7 +7,7 @@ import { silence } from "./_pull.ts";
 import type { Chardev } from "./kinds.ts";
 import type { Backend } from "./local.ts";
 import { keepLog } from "./log.ts";
-import { muxEnd } from "./mux.ts";
+import { muxEnd } from "./mux_end.ts";
 import { ringBuffer } from "./ring_buffer.ts";
 import { socketEnd, type SocketEndOptions } from "./socket_end.ts";
 import { stdioEnd } from "./stdio.ts";

@@ -54,20 +54,33 @@ export interface Board extends AsyncDisposable {
 /** Makes a board without devices. */
 export function makeBoard(options: BoardOptions): Board {
   const devices = new Map<string, { readonly end: Swappable; readonly used: boolean }>();
+  /** The ids of those that wait for their first client before they are there. */
+  const coming = new Set<string>();
+  const stop = new AbortController();
+  const signal = options.signal === undefined
+    ? stop.signal
+    : AbortSignal.any([options.signal, stop.signal]);
   const open = (chardev: Chardev) =>
     openBackend(chardev, {
       ...options,
+      signal,
       events: options.events(chardev.id),
       keys: options.keysOf?.(chardev) ?? {},
     });
 
   async function put(chardev: Chardev, used: boolean): Promise<Swappable> {
-    if (devices.has(chardev.id)) {
-      throw new ChardevError("DEVICE", { text: `Chardev with id '${chardev.id}' already exists` });
+    const { id } = chardev;
+    if (devices.has(id) || coming.has(id)) {
+      throw new ChardevError("DEVICE", { text: `Chardev with id '${id}' already exists` });
     }
-    const end = swappable(await open(chardev));
-    devices.set(chardev.id, { end, used });
-    return end;
+    coming.add(id);
+    try {
+      const end = swappable(await open(chardev));
+      devices.set(id, { end, used });
+      return end;
+    } finally {
+      coming.delete(id);
+    }
   }
 
   function get(id: string, otherwise: string) {
@@ -112,6 +125,7 @@ export function makeBoard(options: BoardOptions): Board {
         frontendOpen: used,
       })),
     async [Symbol.asyncDispose]() {
+      stop.abort(new DOMException("all devices are closed", "AbortError"));
       for (const { end } of devices.values()) await end[Symbol.asyncDispose]();
       devices.clear();
     },

@@ -39,12 +39,13 @@ function placeName(
   const mode = server ? ",server=on" : "";
   switch (address.kind) {
     case "tcp":
-      return `${protocol}:${formatHostPort(address)}${mode}`;
+      // An IPv6 address has brackets in the name of a connection alone.
+      return `${protocol}:${address.host}:${address.port}${mode}`;
     case "fd":
       return `fd:${address.fd}${mode}`;
     case "unix":
       return address.path.startsWith("\0")
-        ? `unix:${address.path.slice(1)},abstract=on${mode}`
+        ? `unix:${address.path.slice(1)},abstract=on,tight=on${mode}`
         : `unix:${address.path}${mode}`;
   }
 }

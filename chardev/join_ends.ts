@@ -4,6 +4,7 @@ import { pause, unlessAborted } from "../base/mod.ts";
 import type { Backend } from "./local.ts";
 import { QUIET } from "./splice.ts";
 import { ESCAPE } from "./terminal.ts";
+import { untilQuit } from "./until_quit.ts";
 
 /** How they are joined. */
 export interface JoinOptions {
@@ -22,7 +23,7 @@ export interface Joined {
 /**
  * Passes bytes and breaks between two ends, both ways, until one of them ends; what the other one
  * still says is passed on until it has been silent for `quiet`. The escape key of a raw terminal
- * ends it too. The ends stay the caller's.
+ * and `Ctrl-A x` of a mux end it too. The ends stay the caller's.
  *
  * @throws What an end throws, and the reason of the signal if it aborts.
  */
@@ -93,7 +94,7 @@ export async function joinEnds(
   }
 
   try {
-    await unlessAborted(both(), signal);
+    await untilQuit([first, second], signal, (either) => unlessAborted(both(), either));
     return counts;
   } finally {
     stop.abort(new DOMException("the join is over", "AbortError"));

@@ -22,8 +22,8 @@ export interface CommonChardev {
   readonly ignored: readonly OptionWarning[];
 }
 
-/** What runs on the connection of a socket, as `query-chardev` names it. */
-export type SocketProtocol = "tcp" | "telnet" | "tn3270" | "websocket";
+/** What runs on the connection of a socket, as `query-chardev` names it; tn3270 has no name there. */
+export type SocketProtocol = "tcp" | "telnet" | "websocket";
 
 /** A descriptor that was passed in: its number, or its name in a monitor. */
 export interface DescriptorAddress {
@@ -37,6 +37,8 @@ export interface SocketChardev extends CommonChardev {
   readonly address: Address | DescriptorAddress;
   /** Whether it listens; it dials otherwise. Says nothing of the TLS role. */
   readonly server: boolean;
+  /** Of a server: the other side is opened when its first client is there. */
+  readonly wait: boolean;
   /** What `query-chardev` calls it. */
   readonly protocol: SocketProtocol;
   /** Whether clients speak WebSocket, inside TLS where there is TLS. */

@@ -23,6 +23,8 @@ export interface LocalEnd {
   onBreak?: () => void;
   /** Is held while it is joined to a device: a terminal is raw meanwhile. */
   attach?(): Attachment;
+  /** Aborts when a key there ends it all (`Ctrl-A x`), whatever is under way. */
+  readonly quit?: AbortSignal;
 }
 
 /** A local end in use. */

@@ -15,6 +15,7 @@ export * from "./local.ts";
 export * from "./log.ts";
 export * from "./monitor_commands.ts";
 export * from "./mux.ts";
+export * from "./mux_end.ts";
 export * from "./mux_monitor.ts";
 export * from "./options.ts";
 export * from "./protocol.ts";

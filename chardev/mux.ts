@@ -1,7 +1,6 @@
 /** The escape key of a device that several share (`mux=on`), as QEMU's chardev/char-mux.c has it. */
 
 import { type ChardevChannel, onTopOf } from "./describe.ts";
-import type { Backend } from "./local.ts";
 
 /** Ctrl-A: what follows is a command. */
 export const MUX_ESCAPE = 0x01;
@@ -59,6 +58,7 @@ export function makeMux(
   const { escape = MUX_ESCAPE } = handlers;
   const monitor = handlers.monitor?.(print);
   let escaped = false;
+  let over = false;
   let atMonitor = false;
   let stamps = false;
   let stampsFrom: number | undefined;
@@ -73,6 +73,7 @@ export function makeMux(
         break;
       case "x":
         print("virtcreds: Terminated\n\r");
+        over = true;
         handlers.onQuit?.();
         break;
       case "b":
@@ -107,6 +108,7 @@ export function makeMux(
             monitor?.type(Uint8Array.from(typed));
             typed = [];
           }
+          if (over) break;
           continue;
         }
         (atMonitor ? typed : out).push(byte);
@@ -187,32 +189,4 @@ export function muxChannel(
   });
   below.onBreak = () => channel.onBreak?.();
   return channel;
-}
-
-/** Puts the keys on a local end: the person there types them. */
-export function muxEnd(below: Backend, handlers: MuxHandlers = {}): Backend {
-  let over = false;
-  const mux = makeMux(
-    {
-      onQuit: () => over = true,
-      onBreak: () => end.onBreak?.(),
-      ...handlers,
-    },
-    (text) => void below.write(new TextEncoder().encode(text)).catch(() => {}),
-  );
-  const end: Backend = {
-    ...below,
-    filename: "mux",
-    async read(signal) {
-      while (!over) {
-        const bytes = await below.read(signal);
-        if (bytes === null) return null;
-        const data = mux.input(bytes);
-        if (data.length > 0) return data;
-      }
-      return null;
-    },
-    write: (bytes) => below.write(mux.output(bytes)),
-  };
-  return end;
 }

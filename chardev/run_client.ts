@@ -14,6 +14,7 @@ import type { MuxHandlers } from "./mux.ts";
 import { planTls } from "./roles.ts";
 import { runSession } from "./session.ts";
 import type { SpliceEnd } from "./splice.ts";
+import { untilQuit } from "./until_quit.ts";
 
 /** What a client tells whoever started it. */
 export interface ClientEvents {
@@ -40,13 +41,23 @@ export interface RunClientOptions {
 
 /**
  * Connects and joins the connection with the local side until either ends; with `reconnect` the
- * end of the connection is no end, only that of the local side is.
+ * end of the connection is no end, only that of the local side is. A key of the local side that
+ * ends it all does so at any time.
  *
  * @throws {ChannelError}, {EngineError} or {CredsError} If it does not connect or breaks.
  * @throws {ChardevError} `HUNG_UP` if the peer ended it as one does who refuses a client.
  */
 export async function runClient(chardev: SocketChardev, options: RunClientOptions): Promise<void> {
-  const { objects, events, signal } = options;
+  await untilQuit([options.local], options.signal, (signal) => run(chardev, options, signal));
+}
+
+/** @param signal Aborts with the caller's, and at a key that ends it all. */
+async function run(
+  chardev: SocketChardev,
+  options: RunClientOptions,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { objects, events } = options;
   const tls = planTls(chardev, objects);
   using log = keepLog(chardev, events.logFailed);
 

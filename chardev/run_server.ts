@@ -3,6 +3,7 @@
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { type ReadAhead, readAhead } from "./_ahead.ts";
+import { disconnectedName } from "./filename.ts";
 import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
@@ -12,10 +13,12 @@ import { planTls } from "./roles.ts";
 import { type ChardevServer, serveChardev } from "./serve.ts";
 import { runSession } from "./session.ts";
 import type { SpliceEnd } from "./splice.ts";
+import { untilQuit } from "./until_quit.ts";
 
 /** What a server tells whoever started it. */
 export interface ServerEvents {
-  listening(address: ChardevServer["address"]): void;
+  /** `waiting`: its name, where nothing goes on without its first client. */
+  listening(address: ChardevServer["address"], waiting?: string): void;
   /** A client was let in and is joined from now on. `raw`: to a raw terminal. */
   connected(channel: ChardevChannel, raw: boolean): void;
   left(channel: ChardevChannel, end: SpliceEnd): void;
@@ -30,7 +33,8 @@ export interface ServerEvents {
 /** How a server runs. */
 export interface RunServerOptions {
   readonly objects: ObjectRegistry;
-  readonly local: LocalEnd;
+  /** The local side, or what opens it; with `wait`, once the first client is there. */
+  readonly local: LocalEnd | (() => Promise<LocalEnd>);
   readonly events: ServerEvents;
   /** Go on after the last client has left, until the local side ends. */
   readonly keep?: boolean;
@@ -49,7 +53,7 @@ export interface RunServerOptions {
  * @throws {CredsError} or {ChardevError} If TLS is not set up right.
  */
 export async function runServer(chardev: SocketChardev, options: RunServerOptions): Promise<void> {
-  const { objects, events, signal } = options;
+  const { objects, events, local, signal } = options;
   const tls = planTls(chardev, objects);
   using log = keepLog(chardev, events.logFailed);
   await using server = await serveChardev(chardev, {
@@ -59,15 +63,32 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
       : { handshakeTimeout: options.handshakeTimeout }),
     onRefused: events.refused,
   });
-  events.listening(server.address);
-  using ahead = readAhead(options.local);
-  for (;;) {
-    const channel = await nextClient(server, ahead, signal);
-    if (channel === undefined) return;
+  const waiting = chardev.wait ? disconnectedName(chardev, server.address) : undefined;
+  events.listening(server.address, waiting);
+  if (typeof local !== "function") return await serve(local);
+  const held = chardev.wait ? await server.accept(signal) : undefined;
+  try {
+    await serve(await local(), held);
+  } finally {
+    held?.close();
+  }
+
+  async function serve(local: LocalEnd, first?: ChardevChannel): Promise<void> {
+    await untilQuit([local], signal, async (either) => {
+      using ahead = readAhead(local);
+      let channel = first ?? await nextClient(server, ahead, either);
+      while (channel !== undefined && !await isLast(channel, ahead.local)) {
+        channel = await nextClient(server, ahead, either);
+      }
+    });
+  }
+
+  /** Serves a client to its end; gives whether no other is served after it. */
+  async function isLast(channel: ChardevChannel, local: LocalEnd): Promise<boolean> {
     const started = performance.now();
     const end = await runSession(channel, {
       ...options,
-      local: ahead.local,
+      local,
       log,
       mux: chardev.mux,
       onJoined: events.connected,
@@ -75,13 +96,13 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
     const refusal = hangUp(channel, end, performance.now() - started);
     if (refusal !== undefined && end.sent === 0) {
       events.refused(channel.peer, refusal);
-      continue;
+      return false;
     }
     const last = !options.keep && server.waiting === 0;
     if (end.by !== "fault") events.left(channel, end);
     else if (last) throw end.error;
     else events.broken(channel.peer, end.error);
-    if (last || end.by === "local" || end.by === "escape") return;
+    return last || end.by === "local" || end.by === "escape";
   }
 }
 

@@ -19,9 +19,8 @@ import { sendTyped } from "./typed.ts";
 
 /** What a socket tells whoever opened it; every one of them goes on. */
 export interface SocketEvents {
-  listening(address: ChardevServer["address"]): void;
-  /** With `wait`: it is opened once the device of this name has its first client. */
-  waiting?(filename: string): void;
+  /** `waiting`: its name, where nothing goes on without its first client. */
+  listening(address: ChardevServer["address"], waiting?: string): void;
   connected(channel: ChardevChannel): void;
   left(peer: string): void;
   /** A client was sent away, or a peer refused us. */
@@ -195,10 +194,11 @@ export async function socketEnd(
   try {
     if (chardev.server) {
       server = await serveChardev(chardev, { ...tls, ...limit, onRefused: events.refused });
-      events.listening(server.address);
+      events.listening(server.address, chardev.wait ? end.filename : undefined);
       if (chardev.wait) {
-        events.waiting?.(end.filename);
-        await unlessAborted(connection(), options.signal);
+        const coming = connection();
+        coming.catch(() => {});
+        await unlessAborted(coming, options.signal);
       }
     } else if (chardev.reconnect === 0) join(await dial());
   } catch (error) {

@@ -5,6 +5,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { isPeerFault } from "./error.ts";
 import type { LocalEnd } from "./local.ts";
 import { sendTyped } from "./typed.ts";
+import { untilQuit } from "./until_quit.ts";
 
 /**
  * How long in ms a peer may be silent after the local input has ended before it is told, and again
@@ -29,7 +30,7 @@ export interface SpliceOptions {
   readonly quiet?: number;
 }
 
-/** Who ended it: `escape` is the local side by its escape byte, `fault` a broken connection. */
+/** Who ended it: `escape` is a key of the local side, `fault` a broken connection. */
 export type SpliceCause =
   | { readonly by: "peer" | "local" | "escape" }
   | { readonly by: "fault"; readonly error: VirtcredsError };
@@ -43,7 +44,7 @@ export type SpliceEnd = SpliceCause & { readonly received: number; readonly sent
  * The end of the local input is not the end at once: what the peer still sends is passed on until
  * it has been silent for `quiet`, then the peer gets the end of the stream and has as long again.
  * A local input that ends before its first byte (`</dev/null`) is no side at all: the connection
- * is only listened to, until the peer ends it.
+ * is only listened to, until the peer ends it. A key that ends it all does so at once.
  *
  * @throws What the local end throws, and the reason of the signal if it aborts.
  */
@@ -132,7 +133,9 @@ export async function splice(
   }
 
   try {
-    const by = await unlessAborted(join(), options.signal);
+    const by = await untilQuit([local], options.signal, (signal) =>
+      unlessAborted(join(), signal)) ??
+      "escape";
     return { by, received, sent };
   } catch (error) {
     if (!isPeerFault(error)) throw error;

@@ -14,6 +14,9 @@ export interface Swappable extends Backend {
 export function swappable(first: Backend): Swappable {
   let device = first;
   let changed = new AbortController();
+  const quit = new AbortController();
+  const heed = (device: Backend) =>
+    device.quit?.addEventListener("abort", () => quit.abort(device.quit?.reason), { once: true });
   /** What ends a read, kept for as long as the reader's signal is the same. */
   let reader: { readonly signal: AbortSignal; readonly either: AbortSignal } | undefined;
   const either = (signal: AbortSignal) => {
@@ -29,6 +32,7 @@ export function swappable(first: Backend): Swappable {
     get filename() {
       return device.filename;
     },
+    quit: quit.signal,
     async read(signal) {
       for (;;) {
         const from = device;
@@ -56,6 +60,7 @@ export function swappable(first: Backend): Swappable {
       const before = device;
       device = next;
       next.onBreak = () => end.onBreak?.();
+      heed(next);
       changed.abort(new DOMException("another device has taken its place", "AbortError"));
       changed = new AbortController();
       reader = undefined;
@@ -64,5 +69,6 @@ export function swappable(first: Backend): Swappable {
     [Symbol.asyncDispose]: () => device[Symbol.asyncDispose](),
   };
   first.onBreak = () => end.onBreak?.();
+  heed(first);
   return end;
 }

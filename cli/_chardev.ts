@@ -22,7 +22,7 @@ export const CHARDEV_FLAGS: readonly Flag[] = [
     value: "socket,id=ID,…",
     repeat: true,
     help:
-      "the socket as QEMU's -chardev takes it; tls-hostname=NAME is our addition, wait= changes nothing; a second one is the local side",
+      "the socket as QEMU's -chardev takes it; tls-hostname=NAME is our addition; a second one is the local side",
   },
   {
     name: "serial",
@@ -170,7 +170,7 @@ export function escapeKey(input: Input): number {
 export function socketEvents(id: string): SocketEvents {
   let told = "";
   return {
-    listening: (address) => void sayListening(address, id),
+    listening: (address, waiting) => void sayListening(address, waiting, id),
     async connected(channel) {
       told = "";
       const { describeChannel } = await import("../chardev/mod.ts");
@@ -194,14 +194,16 @@ export function pauseText(ms: number): string {
   return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** Says where a socket listens. */
+/** Says where a socket listens and, in QEMU's words, that it waits for a client. */
 export async function sayListening(
   address: SocketChardev["address"],
+  waiting?: string,
   id?: string,
 ): Promise<void> {
   const { formatAddress } = await import("../channel/mod.ts");
   const place = address.kind === "fd" ? `fd:${address.fd}` : formatAddress(address);
   say(`${id === undefined ? "" : `${id}: `}listening on ${place}`);
+  if (waiting !== undefined) say(`info: QEMU waiting for connection on: ${waiting}`);
 }
 
 function checkIds(devices: readonly Chardev[]): void {

@@ -1,6 +1,6 @@
 /** Two devices joined under a monitor: what `join` does, and the others with `--qmp`. */
 
-import type { Chardev } from "../chardev/mod.ts";
+import type { Backend, Chardev } from "../chardev/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { Monitor } from "../monitor/mod.ts";
 import { escapeKey, sayPty, socketEvents } from "./_chardev.ts";
@@ -52,6 +52,7 @@ export async function joinDevices(input: Input, devices: JoinedDevices): Promise
       objects,
       events: socketEvents,
       once,
+      signal: stop,
       keysOf: (chardev) => ({
         escape: escapeKey(input),
         ...(chardev.text.startsWith("mon:")
@@ -67,19 +68,28 @@ export async function joinDevices(input: Input, devices: JoinedDevices): Promise
     };
     try {
       await serveMonitors(input, monitor, stop);
-      const one = await board.use(first);
-      sayPty(first, one);
-      const other = await board.use(second);
-      sayPty(second, other);
+      const ends = new Map<Chardev, Backend>();
+      for (const chardev of [first, second].sort((a, b) => turn(a) - turn(b))) {
+        const end = await board.use(chardev);
+        end.quit?.addEventListener("abort", () => quit.abort(), { once: true });
+        sayPty(chardev, end);
+        ends.set(chardev, end);
+      }
       if ([first, second].some(({ kind }) => kind === "stdio") && Deno.stdin.isTerminal()) {
         say(`${ESCAPE_NAME} ends it`);
       }
-      const { there, back } = await joinEnds(one, other, { signal: stop });
+      const { there, back } = await joinEnds(ends.get(first)!, ends.get(second)!, { signal: stop });
       say(`joined: ${there} bytes from ${first.id} to ${second.id}, ${back} back`);
     } catch (error) {
       if (!quit.signal.aborted) throw error;
     }
   });
+}
+
+/** When a device is opened: what waits for a client holds back all but standard input's keys. */
+function turn(chardev: Chardev): number {
+  if (chardev.kind === "stdio") return 0;
+  return chardev.kind === "socket" && chardev.wait ? 1 : 2;
 }
 
 /** There is one standard input, for one of those that may want it. */
@@ -100,7 +110,8 @@ async function serveMonitors(input: Input, monitor: Monitor, signal: AbortSignal
   for (const [flag, mode] of [["qmp", "qmp"], ["monitor", "hmp"]] as const) {
     const text = input.get(flag);
     if (text === undefined) continue;
-    const served = serveMonitor(parseMonitorAddress(text), {
+    const where = parseMonitorAddress(text);
+    const served = serveMonitor(where, {
       mode,
       monitor,
       signal,

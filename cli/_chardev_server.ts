@@ -43,7 +43,8 @@ export const chardevServer: Command = {
     },
   ],
   notes:
-    `It listens at once whatever wait= says: that is for a guest that starts before or after its client.
+    `With wait=on, QEMU's default, the local side is opened when the first client is there: a command is
+started then, a pseudo terminal is made then. Standard input and output are there before.
 One client is served at a time; others are verified meanwhile and wait. A refused client is
 named with the cause, and the server goes on. Without --serve it ends when a client has left and no
 other waits.
@@ -62,7 +63,10 @@ ${CHARDEV_NOTES}`,
       });
     }
     const { describeChannel, ESCAPE_NAME, runServer } = await import("../chardev/mod.ts");
-    await using local = await openLocal(input, devices);
+    await using opened = new AsyncDisposableStack();
+    const open = async () => opened.use(await openLocal(input, devices));
+    const isHeld = chardev.wait && (devices.backend?.kind ?? "stdio") !== "stdio";
+    const local = isHeld ? open : await open();
     return await serveObjects(input, objects, (signal) =>
       runServer(chardev, {
         objects,
@@ -71,7 +75,7 @@ ${CHARDEV_NOTES}`,
         keep: input.on("serve"),
         signal,
         events: {
-          listening: (address) => void sayListening(address),
+          listening: (address, waiting) => void sayListening(address, waiting),
           connected: (channel, raw) =>
             say(
               `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),

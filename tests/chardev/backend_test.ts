@@ -154,7 +154,7 @@ Deno.test("a socket end serves clients one after the other and drops what is sai
   using folder = temporaryDirectory();
   const path = `${folder.path}/s`;
   const log: string[] = [];
-  await using end = await open(`unix:${path},server=on`, {
+  await using end = await open(`unix:${path},server=on,wait=off`, {
     connected: () => log.push("connected"),
     left: () => log.push("left"),
   });
@@ -192,7 +192,7 @@ Deno.test("a socket end serves clients one after the other and drops what is sai
 Deno.test("joinEnds() passes bytes between any two ends until one of them ends", async () => {
   using folder = temporaryDirectory();
   const path = `${folder.path}/s`;
-  await using server = await open(`unix:${path},server=on`);
+  await using server = await open(`unix:${path},server=on,wait=off`);
   await using command = await open("exec:read line; echo got $line");
   const joining = joinEnds(server, command, { quiet: 50 });
   const client = await Deno.connect({ transport: "unix", path });
@@ -209,7 +209,7 @@ Deno.test("joinEnds() joins two sockets, whichever is there first, and ends with
   using folder = temporaryDirectory();
   const path = `${folder.path}/s`;
   const listening = await Deno.listen({ transport: "unix", path });
-  await using one = await open(`unix:${path}2,server=on`);
+  await using one = await open(`unix:${path}2,server=on,wait=off`);
   await using other = await open(`unix:${path}`);
   const accepted = await listening.accept();
   listening.close();

@@ -60,7 +60,7 @@ Deno.test("muxChannel() ends the connection at Ctrl-A x, with a word", async () 
   const device = muxChannel(a);
   await b.write(bytes("data\x01xnever"));
   const got = await device.read(new Uint8Array(100));
-  assertEquals(got, 9);
+  assertEquals(got, 4);
   assertEquals(await device.read(new Uint8Array(100)), null);
   device.close();
   assertEquals(text(await readToEnd(b)), "virtcreds: Terminated\n\r");

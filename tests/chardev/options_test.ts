@@ -136,7 +136,7 @@ Deno.test("parseSocketChardev() reads what runs on the connection, as QEMU names
   const cases: [string, SocketProtocol, boolean, SocketChardev["telnet"]][] = [
     ["", "tcp", false, undefined],
     [",telnet=on", "telnet", false, "telnet"],
-    [",tn3270=on", "tn3270", false, "tn3270"],
+    [",tn3270=on", "tcp", false, "tn3270"],
     [",websocket=on", "websocket", true, undefined],
     [",telnet=on,websocket=on", "telnet", true, "telnet"],
     [",tn3270=on,websocket=on", "websocket", true, "tn3270"],

@@ -70,7 +70,7 @@ programTest(
     await using server = startProgram("chardev/server.ts", [
       ...object("tls0", dirs.localhost, "server"),
       ...["--backend", "pty"],
-      ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0"],
+      ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on,wait=off,tls-creds=tls0"],
     ]);
     const [, path] = await server.untilErr(
       /^char device redirected to (\/dev\/pts\/\d+) \(label backend0\)$/m,
@@ -114,7 +114,7 @@ Deno.test("chardev join connects a served socket with a program, a file and anot
   const file = `${folder.path}/console.log`;
   await using keeper = startProgram("chardev/join.ts", [
     ...object("tls0", dirs.localhost, "server"),
-    "socket,id=in,host=127.0.0.1,port=0,server=on,tls-creds=tls0",
+    "socket,id=in,host=127.0.0.1,port=0,server=on,wait=off,tls-creds=tls0",
     `file,path=${file}`,
   ]);
   const [, tls] = await keeper.untilErr(/^in: listening on tcp:127\.0\.0\.1:(\d+)$/m);

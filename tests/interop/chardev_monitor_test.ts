@@ -159,7 +159,7 @@ Deno.test("query-chardev names a connection as QEMU does, from both of its ends"
   const { board } = await openBoard();
   await using _ = board;
   const server = await board.use(
-    parseChardev("socket,id=s,host=127.0.0.1,port=0,server=on,telnet=on"),
+    parseChardev("socket,id=s,host=127.0.0.1,port=0,server=on,wait=off,telnet=on"),
   );
   const port = /127\.0\.0\.1:(\d+)/.exec(server.filename)![1];
   assertEquals(server.filename, `disconnected:telnet:127.0.0.1:${port},server=on`);
@@ -179,7 +179,7 @@ Deno.test("chardev-change exchanges a device in use, and its bytes go to the new
   const path = `${folder.path}/s`;
   const { board } = await openBoard();
   await using _ = board;
-  const one = await board.use(parseChardev(`socket,id=a,path=${path},server=on`));
+  const one = await board.use(parseChardev(`socket,id=a,path=${path},server=on,wait=off`));
   const other = await board.use(parseChardev("ringbuf,id=b"));
   const stop = new AbortController();
   const joining = joinEnds(one, other, { signal: stop.signal }).catch(() => {});
@@ -198,7 +198,7 @@ Deno.test("chardev-change exchanges a device in use, and its bytes go to the new
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   // The socket itself moves, with a client on it.
-  await board.change(parseChardev(`socket,id=a,path=${path}2,server=on`));
+  await board.change(parseChardev(`socket,id=a,path=${path}2,server=on,wait=off`));
   assertEquals(await client.read(new Uint8Array(1)), null);
   await using next = await connect({ kind: "unix", path: `${path}2` });
   await next.write(bytes(", and more"));
@@ -233,7 +233,7 @@ Deno.test("chardev-add lets a client in that nobody reads yet, as QEMU does", as
   const path = `${folder.path}/s`;
   const { board } = await openBoard();
   await using _ = board;
-  await board.add(parseChardev(`socket,id=s,path=${path},server=on`));
+  await board.add(parseChardev(`socket,id=s,path=${path},server=on,wait=off`));
   const row = () => board.rows()[0];
   assertEquals(row(), {
     label: "s",

@@ -44,7 +44,7 @@ Deno.test("chardev/server.ts and chardev/client.ts join their standard input and
   assertEquals([client.stdout(), server.stdout()], ["from the server\n", "from the client\n"]);
   assertMatch(
     server.stderr(),
-    /^listening on .*\nconnected: 127\.0\.0\.1:\d+ over TLS1\.3 TLS_\w+, .*CN=elsewhere\.example\n127\.0\.0\.1:\d+ has left\n$/,
+    /^listening on .*\ninfo: QEMU waiting for connection on: .*\nconnected: 127\.0\.0\.1:\d+ over TLS1\.3 TLS_\w+, .*CN=elsewhere\.example\n127\.0\.0\.1:\d+ has left\n$/,
   );
 });
 
