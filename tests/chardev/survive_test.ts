@@ -25,52 +25,63 @@ Deno.test("a chardev server echoes for the good client while hostile ones come i
   const dirs = await directories(folder.path);
   using ours = await objects(undefined, dirs.localhost, "server");
   using theirs = await objects(undefined, dirs.elsewhere, "client");
-  await using server = await serve(ours, { handshakeTimeout: SOAK ? 5000 : 1500 });
+  const handshakeTimeout = SOAK ? 5000 : 3000;
+  await using server = await serve(ours, { handshakeTimeout });
   const local = testLocal();
   const stop = new AbortController();
   const good = dial(theirs, server.address, { local, signal: stop.signal });
-  const times: number[] = [];
-  const echo = async (word: string) => {
+  const words: string[] = [];
+  /** Gives how long an echo took, in ms. */
+  const echo = async (word: string): Promise<number> => {
+    words.push(word);
     const start = performance.now();
     local.type(word);
     await server.local.until(word);
     server.local.type(`<${word}>`);
     await local.until(`<${word}>`);
-    times.push(performance.now() - start);
+    return performance.now() - start;
   };
-  await echo("first");
+  const echoes = async (name: string): Promise<number[]> => {
+    const times: number[] = [];
+    for (let i = 0; i < 30; i++) times.push(await echo(`${name} ${i} `));
+    return times.sort((a, b) => a - b);
+  };
+  await echo("first ");
+  const before = await echoes("before");
   const count = soakCount(1000, 100);
   // No more at once than the kernel keeps for a listener: who comes then may never hear of it.
   let next = 0;
   const hostile = Array.from({ length: Math.min(count, 300) }, async () => {
-    let ended = true;
-    while (next < count) ended = await attack(server.address, next++) && ended;
-    return ended;
+    while (next < count) await attack(server.address, next++);
   });
-  for (let i = 0; i < 30; i++) await echo(`word ${i} `);
-  const finished = await Promise.all(hostile);
-  await echo("last");
+  const during = await echoes("during");
+  await Promise.all(hostile);
+  await echo("last ");
   assertEquals(server.names.length, 1);
-  assert(finished.every((ended) => ended), "a hostile client was never sent away");
+  assertEquals(server.refused.length, count);
+  assertEquals(server.local.shown(), words.join(""));
+  assertEquals(local.shown(), words.map((word) => `<${word}>`).join(""));
+  // An echo that waits for a silent client waits as long as a handshake may take.
+  assert(during[15]! < handshakeTimeout / 10, `a typical echo took ${during[15]} ms`);
   stop.abort();
   await good;
-  times.sort((a, b) => a - b);
+  const ms = (times: readonly number[]) =>
+    `p50 ${times[15]!.toFixed(1)}, worst ${times.at(-1)!.toFixed(1)} ms`;
   soakRow(
     "hostile clients beside a good one",
     count,
-    `all sent away, echo p50 ${times[16]!.toFixed(1)} ms, worst ${times.at(-1)!.toFixed(1)} ms`,
+    `all sent away; echo before ${ms(before)}, during ${ms(during)}`,
   );
 });
 
 /** Comes, says something bad, and waits until it is sent away; half of them hang up their side. */
-async function attack(address: TcpAddress, number: number): Promise<boolean> {
+async function attack(address: TcpAddress, number: number): Promise<void> {
   await using client = await connect(address, { timeout: 60_000 });
   await client.write(OPENINGS[number % OPENINGS.length]!).catch(() => {});
   if (number % 2 === 1) await client.closeWrite().catch(() => {});
   const buffer = new Uint8Array(1024);
   for (;;) {
-    const count = await client.read(buffer).catch(() => null);
-    if (count === null) return true;
+    if (await client.read(buffer).catch(() => null) === null) return;
   }
 }
 
@@ -135,8 +146,9 @@ Deno.test("clients with reconnect all come back to a server that was started ane
   const chardev = parseSocketChardev(`socket,id=s,path=${path},server=on`);
   const { runClient } = await import("../../chardev/mod.ts");
   const stop = new AbortController();
-  const count = soakCount(300, 60);
-  let [up, retries] = [0, 0];
+  const count = 300;
+  let up = 0;
+  const waits = new Map<number, number>();
   const clients = Array.from(
     { length: count },
     (_, i) =>
@@ -147,11 +159,16 @@ Deno.test("clients with reconnect all come back to a server that was started ane
         events: {
           connected: () => up++,
           left: () => up--,
-          retrying: () => retries++,
+          retrying: (_, wait) => waits.has(i) || waits.set(i, wait),
           logFailed() {},
         },
       }).catch(() => {}),
   );
+  while (waits.size < count) await new Promise((resolve) => setTimeout(resolve, 5));
+  // The first pauses, by tenths of 50 to 150 ms: about 30 in each, 80 in one is 1 to 10^14.
+  const tenths = new Array<number>(10).fill(0);
+  for (const wait of waits.values()) tenths[Math.min(9, Math.floor((wait - 50) / 10))]!++;
+  assert(tenths.every((herd) => herd > 0 && herd < 80), `they come in herds: ${tenths}`);
   for (let round = 0; round < 2; round++) {
     await using server = await serveChardev(chardev);
     const served = [];
@@ -163,5 +180,5 @@ Deno.test("clients with reconnect all come back to a server that was started ane
   }
   stop.abort();
   await Promise.all(clients);
-  assert(retries > 0);
+  soakRow("clients that come back at once", count, `by tenths of the pause: ${tenths}`);
 });

@@ -1,8 +1,14 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { directories } from "../chardev/devices.ts";
 import { start, startProgram } from "../chardev/process.ts";
 import { PROJECT } from "../support/command.ts";
 import { programTest } from "../support/programs.ts";
+import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+
+/** How a shell runs one of this project's programs. */
+const program = (file: string) =>
+  `${Deno.execPath()} run -A --no-check --config ${PROJECT}/deno.json ${PROJECT}/${file}`;
 
 programTest(
   "a console that is suspended leaves the terminal as it was, and is raw again when it goes on",
@@ -14,8 +20,9 @@ programTest(
       ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on"],
     ]);
     const [, port] = await server.untilErr(/listening on tcp:127\.0\.0\.1:(\d+)/);
-    const client = `${Deno.execPath()} run -A --no-check --config ${PROJECT}/deno.json ` +
-      `${PROJECT}/chardev/client.ts --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
+    const client = `${
+      program("chardev/client.ts")
+    } --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
     const script = [
       "set -m; echo before $(stty -g)",
       `${client} & echo $! >${pidFile}`,
@@ -56,8 +63,9 @@ programTest(
       ...["--serve", "--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on"],
     ]);
     const [, port] = await server.untilErr(/listening on tcp:127\.0\.0\.1:(\d+)/);
-    const client = `${Deno.execPath()} run -A --no-check --config ${PROJECT}/deno.json ` +
-      `${PROJECT}/chardev/client.ts --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
+    const client = `${
+      program("chardev/client.ts")
+    } --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
     for (let turn = 1; turn <= 2; turn++) {
       await using terminal = start("script", ["-qfec", client, "/dev/null"]);
       await terminal.untilOut("^] ends it");
@@ -65,5 +73,82 @@ programTest(
       await terminal.exit;
       await server.untilErr(new RegExp(`(has left[^]*){${turn}}`));
     }
+  },
+);
+
+/** A number that Linux keeps of a process whose id is in a file. */
+function processNumber(pidFile: string, file: "status" | "io", name: "VmRSS" | "wchar"): number {
+  const text = Deno.readTextFileSync(`/proc/${Deno.readTextFileSync(pidFile).trim()}/${file}`);
+  return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)![1]);
+}
+
+programTest(
+  "a guest's yes at full speed is held back by a terminal that nobody reads, and Ctrl-C ends it",
+  ["script", "bash"],
+  async () => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    const pids = ["server", "client"].map((name) => `${folder.path}/${name}`);
+    const object = (dir: string, endpoint: string) =>
+      `--object tls-creds-x509,id=tls0,dir=${dir},endpoint=${endpoint}`;
+    // The guest is a shell on a pseudo terminal of its own.
+    const yes = `${folder.path}/yes`;
+    Deno.writeTextFileSync(
+      `${folder.path}/guest`,
+      `trap : INT\nstty -opost\nsh -c 'echo $$ >${yes}; exec yes'\necho ended with $?\n`,
+    );
+    await using server = start("bash", [
+      "-c",
+      `echo $$ >${pids[0]}; exec ${program("chardev/server.ts")} ` +
+      `${object(dirs.localhost, "server")} ` +
+      "--chardev socket,id=s0,host=127.0.0.1,port=0,server=on,tls-creds=tls0 " +
+      `--backend "exec:script -qec 'bash ${folder.path}/guest' /dev/null"`,
+    ]);
+    const [, port] = await server.untilErr(/listening on tcp:127\.0\.0\.1:(\d+)/);
+    const client = `echo $$ >${pids[1]}; exec ${program("chardev/client.ts")} ` +
+      `${object(dirs.elsewhere, "client")} ` +
+      `--chardev socket,id=c0,host=localhost,port=${port},ipv6=off,tls-creds=tls0`;
+    await using terminal = new Deno.Command("script", {
+      args: ["-qfec", client, "/dev/null"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const keys = terminal.stdin.getWriter();
+    const screen = terminal.stdout.getReader();
+    let [shown, tail] = [0, ""];
+    const decoder = new TextDecoder();
+    const watch = async (until: () => boolean) => {
+      while (!until()) {
+        const { value, done } = await screen.read();
+        assert(!done, `the terminal closed after ${shown} bytes: ${tail}`);
+        shown += value.length;
+        tail = (tail + decoder.decode(value, { stream: true })).slice(-4096);
+      }
+    };
+    const total = soakCount(512) * 2 ** 20;
+    await watch(() => shown > total / 2);
+    const memory = () => pids.map((file) => processNumber(file, "status", "VmRSS") / 1024);
+    const before = memory();
+    // Nobody reads the terminal now: in the end all between are full, and the guest waits.
+    const said = () => processNumber(yes, "io", "wchar");
+    for (let [last, still] = [-1, 0], turns = 0; still < 3; turns++) {
+      assert(turns < 300, `the guest goes on, with ${last - shown} bytes that nobody reads`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      still = said() === last ? still + 1 : 0;
+      last = said();
+    }
+    const waiting = (said() - shown) / 2 ** 20;
+    const grown = memory().map((now, i) => now - before[i]!);
+    assert(waiting < 32 && grown.every((more) => more < 64), `${waiting}, ${grown} MiB more`);
+    await keys.write(new TextEncoder().encode("\x03"));
+    await watch(() => tail.includes("ended with 130"));
+    await keys.close();
+    await screen.cancel();
+    soakRow(
+      "bytes of yes through a terminal",
+      shown,
+      `${waiting.toFixed(1)} MiB wait when nobody reads, ` +
+        `${grown.map((more) => more.toFixed(1)).join(" and ")} MiB more memory`,
+    );
   },
 );
