@@ -1,7 +1,7 @@
 /** How one side of a session sees the other: what it offers, and what is said of it. */
 
 import { sameBytes } from "../base/mod.ts";
-import type { Side } from "./_matrix_side.ts";
+import { maySign, type Side } from "./_matrix_side.ts";
 import { NO_CERTIFICATE } from "./_pem.ts";
 import { day } from "./_words.ts";
 import { wording } from "./_steps.ts";
@@ -17,28 +17,16 @@ export interface Complaint {
   readonly cause: string;
 }
 
-/** Whether a key may sign a handshake, whatever else its usage says. */
-function maySign({ keyUsage }: Certificate): boolean {
-  return keyUsage === undefined || keyUsage.usages.includes("digitalSignature");
-}
-
-/** Without a signature only RSA is left, and TLS 1.2 with it: the client encrypts to the key. */
-export function canServe(leaf: Certificate | undefined): boolean {
-  if (leaf === undefined || maySign(leaf)) return leaf !== undefined;
-  return leaf.publicKey.bits !== undefined &&
-    leaf.keyUsage!.usages.includes("keyEncipherment");
-}
-
 /**
- * What a client sends a server that asks for a certificate: its own, if an authority that the
- * server names issued a member of it.
+ * What a client sends a server that asks for a certificate: the first of its own of which an
+ * authority that the server names issued a member.
  */
 export function offeredChain(client: Side, server: Side): readonly Certificate[] {
-  const isKnown = server.anchors.length === 0 ||
-    client.chain.some(({ issuer }) =>
-      server.anchors.some(({ subject }) => sameBytes(subject.raw, issuer.raw))
-    );
-  return isKnown && client.chain[0] !== undefined && maySign(client.chain[0]) ? client.chain : [];
+  const isKnown = ({ issuer }: Certificate) =>
+    server.anchors.some(({ subject }) => sameBytes(subject.raw, issuer.raw));
+  return client.chains.find((chain) =>
+    (server.anchors.length === 0 || chain.some(isKnown)) && maySign(chain[0]!)
+  ) ?? [];
 }
 
 /** What a server says of a client that sent nothing. */

@@ -1,14 +1,8 @@
 /** Judges pairs: what a side says of another depends on its trust alone, and is found out once. */
 
 import type { Endpoint } from "../engine/mod.ts";
-import {
-  canServe,
-  type Complaint,
-  complaintOf,
-  nothingSent,
-  offeredChain,
-} from "./_matrix_look.ts";
-import type { RefusedLoad, Side } from "./_matrix_side.ts";
+import { type Complaint, complaintOf, nothingSent, offeredChain } from "./_matrix_look.ts";
+import { canServe, type RefusedLoad, type Side } from "./_matrix_side.ts";
 import { quote, reissue } from "./_mend.ts";
 import type { MatrixNode, MatrixRefusal, PairOutcome, PairState } from "./matrix.ts";
 import type { ChainContext } from "./path.ts";

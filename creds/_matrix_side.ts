@@ -18,6 +18,8 @@ export interface Side {
   readonly refused: RefusedLoad | undefined;
   /** What it identifies itself with, leaf first; empty where it has nothing. */
   readonly chain: readonly Certificate[];
+  /** All that it has to choose from, the first that fits its peer first: {@linkcode Side.chain} is one. */
+  readonly chains: readonly (readonly Certificate[])[];
   readonly anchors: readonly Certificate[];
   /** Server only. */
   readonly crls: readonly RevocationList[];
@@ -53,11 +55,16 @@ export async function readSide(
   const inspection = await inspect(dir, endpoint, context, find);
   const { identity, numbered, anchors, crls } = inspection;
   const identities = [identity, ...numbered];
-  const used = identities.find(isWhole);
+  // Lines of QEMU before 10.2 know of no other pair than the first.
+  const isNew = profiles.every(({ logic }) => logic === "new");
+  const chains = (isNew ? identities : [identity]).filter(isWhole)
+    .flatMap(({ chain }) => chain?.ok && chain.value.length > 0 ? [chain.value] : []);
+  const [first = []] = chains;
   return {
     isMeant: isMeant ?? identities.some(({ cert, key }) => exists(cert) || exists(key)),
     refused: refusedLoad(inspection, profiles, context.chain),
-    chain: used?.chain?.ok ? used.chain.value : [],
+    chain: endpoint === "server" ? chains.find(([leaf]) => canServe(leaf)) ?? first : first,
+    chains,
     anchors: anchors?.ok ? anchors.value : [],
     crls: crls?.ok ? crls.value : [],
     trust: numberOf(`${textOf(inspection.caCert)}\0${textOf(inspection.caCrl)}`, context.trusts),
@@ -94,4 +101,16 @@ function numberOf(text: string, numbers: Map<string, number>): number {
 
 function textOf(file: Inspection["caCrl"]): string {
   return file?.state.kind === "present" ? file.state.text : "";
+}
+
+/** Whether a key may sign a handshake, whatever else its usage says. */
+export function maySign({ keyUsage }: Certificate): boolean {
+  return keyUsage === undefined || keyUsage.usages.includes("digitalSignature");
+}
+
+/** Without a signature only RSA is left, and TLS 1.2 with it: the client encrypts to the key. */
+export function canServe(leaf: Certificate | undefined): boolean {
+  if (leaf === undefined || maySign(leaf)) return leaf !== undefined;
+  return leaf.publicKey.bits !== undefined &&
+    leaf.keyUsage!.usages.includes("keyEncipherment");
 }
