@@ -61,95 +61,103 @@ export function startOurs(file: string, args: readonly string[]): AsyncDisposabl
   ]);
 }
 
-type MakeTunnel = (target: number, credentials: TunnelCredentials) => Promise<Tunnel>;
+/** Starts one end of a tunnel: it takes connections at a port and leads each to another one. */
+type MakeEnd = (
+  port: number,
+  target: number,
+  credentials: TunnelCredentials,
+) => AsyncDisposable;
 
-/** The program that each tunnel but ours is made of. */
-export const TUNNEL_PROGRAMS: Readonly<Record<string, string>> = {
-  "socat OPENSSL, two": "socat",
-  "stunnel4, two": "stunnel4",
+/** The end inside TLS that dials, and the one that listens. */
+interface Ends {
+  readonly client: MakeEnd;
+  readonly server: MakeEnd;
+}
+
+/** The programs that can be both ends. */
+export type TunnelProgram = "chardev join" | "socat OPENSSL" | "stunnel4";
+
+/** What has to be installed for each. */
+export const TUNNEL_PROGRAMS: Readonly<Partial<Record<TunnelProgram, string>>> = {
+  "socat OPENSSL": "socat",
+  "stunnel4": "stunnel4",
 };
 
-/** Every tunnel; ours first. */
-export const TUNNELS: Readonly<Record<string, MakeTunnel>> = {
-  async "chardev join, two"(target, { dir }) {
-    const [port, middle] = [freePort(), freePort()];
-    const object = (endpoint: string) => [
-      "--object",
-      `tls-creds-x509,id=tls0,dir=${dir},endpoint=${endpoint}`,
-    ];
+const ENDS: Readonly<Record<TunnelProgram, Ends>> = {
+  "chardev join": {
+    client: (port, target, { dir }) =>
+      startOurs("chardev/join.ts", [
+        ...["--object", `tls-creds-x509,id=tls0,dir=${dir},endpoint=client`],
+        `socket,id=a,host=127.0.0.1,port=${port},server=on,wait=off`,
+        `socket,id=b,host=127.0.0.1,port=${target},tls-creds=tls0,reconnect-ms=20`,
+      ]),
     // Each connection needs the other side to be dialled anew.
-    const server = startOurs("chardev/join.ts", [
-      ...object("server"),
-      `socket,id=a,host=127.0.0.1,port=${middle},server=on,tls-creds=tls0`,
-      `socket,id=b,host=127.0.0.1,port=${target},reconnect-ms=20`,
-    ]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    const client = startOurs("chardev/join.ts", [
-      ...object("client"),
-      `socket,id=a,host=127.0.0.1,port=${port},server=on`,
-      `socket,id=b,host=127.0.0.1,port=${middle},tls-creds=tls0,reconnect-ms=20`,
-    ]);
-    await untilOpen(port);
-    return tunnel(port, client, server);
+    server: (port, target, { dir }) =>
+      startOurs("chardev/join.ts", [
+        ...["--object", `tls-creds-x509,id=tls0,dir=${dir},endpoint=server`],
+        `socket,id=a,host=127.0.0.1,port=${port},server=on,wait=off,tls-creds=tls0`,
+        `socket,id=b,host=127.0.0.1,port=${target},reconnect-ms=20`,
+      ]),
   },
-  async "socat OPENSSL, two"(target, { dir }) {
-    const [port, middle] = [freePort(), freePort()];
-    const with_ = (role: string) =>
-      `cafile=${dir}/ca-cert.pem,cert=${dir}/${role}-cert.pem,key=${dir}/${role}-key.pem`;
-    const server = start("socat", [
-      `OPENSSL-LISTEN:${middle},bind=127.0.0.1,reuseaddr,fork,verify=1,nodelay,${with_("server")}`,
-      `TCP:127.0.0.1:${target},nodelay`,
-    ]);
-    const client = start("socat", [
-      `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay`,
-      `OPENSSL:127.0.0.1:${middle},nodelay,commonname=localhost,${with_("client")}`,
-    ]);
-    await untilOpen(port);
-    return tunnel(port, client, server);
+  "socat OPENSSL": {
+    client: (port, target, { dir }) =>
+      start("socat", [
+        `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay`,
+        `OPENSSL:127.0.0.1:${target},nodelay,commonname=localhost,${socatPki(dir, "client")}`,
+      ]),
+    server: (port, target, { dir }) =>
+      start("socat", [
+        `OPENSSL-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,verify=1,nodelay,` +
+        socatPki(dir, "server"),
+        `TCP:127.0.0.1:${target},nodelay`,
+      ]),
   },
-  async "stunnel4, two"(target, { dir, scratch }) {
-    const [port, middle] = [freePort(), freePort()];
-    const run = (name: string, lines: readonly string[]) => {
-      const file = `${scratch}/${name}.conf`;
-      const role = name === "client" ? "client" : "server";
-      Deno.writeTextFileSync(
-        file,
-        [
-          ...["foreground = yes", "pid =", "debug = 0"],
-          ...["socket = l:TCP_NODELAY=1", "socket = r:TCP_NODELAY=1"],
-          "[tunnel]",
-          `CAfile = ${dir}/ca-cert.pem`,
-          ...[
-            `cert = ${dir}/${role}-cert.pem`,
-            `key = ${dir}/${role}-key.pem`,
-            "verifyChain = yes",
-          ],
-          ...lines,
-          "",
-        ].join("\n"),
-      );
-      return start("stunnel4", [file]);
-    };
-    const server = run("server", [
-      `accept = 127.0.0.1:${middle}`,
-      `connect = 127.0.0.1:${target}`,
-    ]);
-    const client = run("client", [
-      "client = yes",
-      "checkHost = localhost",
-      `accept = 127.0.0.1:${port}`,
-      `connect = 127.0.0.1:${middle}`,
-    ]);
-    await untilOpen(port);
-    return tunnel(port, client, server);
+  stunnel4: {
+    client: (port, target, credentials) =>
+      stunnel(credentials, "client", port, target, ["client = yes", "checkHost = localhost"]),
+    server: (port, target, credentials) => stunnel(credentials, "server", port, target, []),
   },
 };
 
-function tunnel(port: number, ...ends: readonly AsyncDisposable[]): Tunnel {
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      for (const end of ends) await end[Symbol.asyncDispose]();
-    },
-  };
+function socatPki(dir: string, role: "client" | "server"): string {
+  return `cafile=${dir}/ca-cert.pem,cert=${dir}/${role}-cert.pem,key=${dir}/${role}-key.pem`;
+}
+
+function stunnel(
+  { dir, scratch }: TunnelCredentials,
+  role: "client" | "server",
+  port: number,
+  target: number,
+  lines: readonly string[],
+): AsyncDisposable {
+  const file = `${scratch}/stunnel-${port}.conf`;
+  Deno.writeTextFileSync(
+    file,
+    [
+      ...["foreground = yes", "pid =", "debug = 0"],
+      ...["socket = l:TCP_NODELAY=1", "socket = r:TCP_NODELAY=1"],
+      ...["[tunnel]", `CAfile = ${dir}/ca-cert.pem`, "verifyChain = yes"],
+      ...[`cert = ${dir}/${role}-cert.pem`, `key = ${dir}/${role}-key.pem`],
+      ...[`accept = 127.0.0.1:${port}`, `connect = 127.0.0.1:${target}`],
+      ...lines,
+      "",
+    ].join("\n"),
+  );
+  return start("stunnel4", [file]);
+}
+
+/** Leads a plain port through TLS to another one, with a program for each end. */
+export async function openTunnel(
+  client: TunnelProgram,
+  server: TunnelProgram,
+  target: number,
+  credentials: TunnelCredentials,
+): Promise<Tunnel> {
+  const [port, middle] = [freePort(), freePort()];
+  const ends = new AsyncDisposableStack();
+  ends.use(ENDS[server].server(middle, target, credentials));
+  await untilOpen(middle);
+  ends.use(ENDS[client].client(port, middle, credentials));
+  await untilOpen(port);
+  return { port, [Symbol.asyncDispose]: () => ends.disposeAsync() };
 }

@@ -10,11 +10,12 @@ import { findProgram } from "../tests/support/programs.ts";
 import { makePki } from "../tests/support/pki.ts";
 import {
   freePort,
+  openTunnel,
   start,
   startOurs,
   TUNNEL_PROGRAMS,
   type TunnelCredentials,
-  TUNNELS,
+  type TunnelProgram,
   untilOpen,
 } from "./_chardev_tunnels.ts";
 import { compare, type Contestant, median, mustRun, printTable, type Result } from "./measure.ts";
@@ -36,7 +37,8 @@ export async function benchChardev(): Promise<void> {
       hosts: [{ name: "localhost", ip: ["127.0.0.1"] }],
     });
     const credentials = { dir: pki.host("localhost"), scratch };
-    await echo(credentials);
+    await echo("the echo of a key through mutual TLS 1.3", PAIRS, credentials);
+    await echo("the same behind socat as the TLS client: one server each", SERVERS, credentials);
     await log(credentials);
     await handshakes(credentials);
     for (const [count, chatting] of CROWDS) await crowd(credentials.dir, count, chatting);
@@ -45,57 +47,83 @@ export async function benchChardev(): Promise<void> {
   }
 }
 
-/** A plain echo on loopback. */
+/** Which programs are the ends of the tunnels, client and server; ours come first. */
+const PAIRS: readonly (readonly [string, TunnelProgram, TunnelProgram])[] = [
+  ["chardev join, two", "chardev join", "chardev join"],
+  ["socat OPENSSL, two", "socat OPENSSL", "socat OPENSSL"],
+  ["stunnel4, two", "stunnel4", "stunnel4"],
+];
+const SERVERS: typeof PAIRS = [
+  ["chardev join", "socat OPENSSL", "chardev join"],
+  ["socat OPENSSL-LISTEN", "socat OPENSSL", "socat OPENSSL"],
+  ["stunnel4", "socat OPENSSL", "stunnel4"],
+];
+
+/** A plain echo on loopback, in one buffer: garbage here would show in everybody's slowest echo. */
 function echoServer(): Deno.TcpListener {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  (async () => {
-    for await (const conn of listener) {
-      conn.setNoDelay(true);
-      conn.readable.pipeTo(conn.writable).catch(() => {});
+  const serve = async (conn: Deno.TcpConn) => {
+    conn.setNoDelay(true);
+    const buffer = new Uint8Array(4096);
+    for (let count; (count = await conn.read(buffer)) !== null;) {
+      await conn.write(buffer.subarray(0, count));
     }
+    conn.close();
+  };
+  (async () => {
+    for await (const conn of listener) serve(conn).catch(() => {});
   })();
   return listener;
 }
 
-async function echo(credentials: TunnelCredentials): Promise<void> {
+/** Whether a program can be measured; says so where it cannot. */
+function isHere(program: TunnelProgram): boolean {
+  const name = TUNNEL_PROGRAMS[program];
+  if (name === undefined || findProgram(name) !== undefined) return true;
+  console.log(`${name} is not here: not measured`);
+  return false;
+}
+
+async function echo(
+  title: string,
+  pairs: typeof PAIRS,
+  credentials: TunnelCredentials,
+): Promise<void> {
   using target = echoServer();
   const p99s = new Map<string, number[]>();
   await using stack = new AsyncDisposableStack();
   const contestants: Contestant[] = [];
-  for (const [name, make] of Object.entries(TUNNELS)) {
-    const program = TUNNEL_PROGRAMS[name];
-    if (program !== undefined && findProgram(program) === undefined) {
-      console.log(`${program} is not here: not measured`);
-      continue;
-    }
-    const { port } = stack.use(await make(target.addr.port, credentials));
+  for (const [name, client, server] of pairs) {
+    if (!isHere(client) || !isHere(server)) continue;
+    const { port } = stack.use(await openTunnel(client, server, target.addr.port, credentials));
     contestants.push({
       name,
       async run() {
-        using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-        conn.setNoDelay(true);
-        const times: number[] = [];
-        const buffer = new Uint8Array(16);
-        for (let i = -50; i < ECHOES; i++) {
-          const start = performance.now();
-          await conn.write(Uint8Array.of(0x78));
-          if (await conn.read(buffer) === null) throw new Error(`${name} has hung up`);
-          if (i >= 0) times.push((performance.now() - start) * 1000);
-        }
-        times.sort((a, b) => a - b);
+        const times = await echoes(port);
         p99s.set(name, [...p99s.get(name) ?? [], times[Math.floor(ECHOES * 0.99)]!]);
         return times[ECHOES / 2]!;
       },
     });
   }
-  printTable(
-    "the echo of a key through mutual TLS 1.3, p50",
-    "µs",
-    "less",
-    await compare(contestants, ROUNDS),
-  );
-  const rows = [...p99s].map(([name, all]): Result => ({ name, all, median: median(all) }));
+  printTable(`${title}, p50`, "µs", "less", await compare(contestants, ROUNDS));
+  // The first round does not count here either.
+  const rows = [...p99s].map(([name, [, ...all]]): Result => ({ name, all, median: median(all) }));
   printTable("the same, p99", "µs", "less", rows);
+}
+
+/** Types keys, each when the one before has come back; gives the times in µs, sorted. */
+async function echoes(port: number): Promise<number[]> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  conn.setNoDelay(true);
+  const times: number[] = [];
+  const [key, buffer] = [Uint8Array.of(0x78), new Uint8Array(16)];
+  for (let i = -50; i < ECHOES; i++) {
+    const start = performance.now();
+    await conn.write(key);
+    if (await conn.read(buffer) === null) throw new Error("a tunnel has hung up");
+    if (i >= 0) times.push((performance.now() - start) * 1000);
+  }
+  return times.sort((a, b) => a - b);
 }
 
 /** A client of its own for what others serve. */
