@@ -13,6 +13,7 @@ const CHANNEL_ERRORS = {
   FILE: (f) => `cannot open ${f.peer}: ${f.cause}`,
   DESCRIPTOR: (f) => f.text ?? `cannot use ${f.peer}: ${f.cause}`,
   COMMAND_FAILED: (f) => `${f.peer} ended with exit code ${f.value}`,
+  CROWDED: (f) => `it was silent and made room: ${f.value} connections wait at once`,
   CHANNEL_CLOSED: (f) => `the channel${f.peer ? ` to ${f.peer}` : ""} is closed`,
 } satisfies Record<string, ErrorText>;
 

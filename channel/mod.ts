@@ -11,3 +11,4 @@ export * from "./listen_passing.ts";
 export * from "./socket.ts";
 export * from "./tls.ts";
 export * from "./transport.ts";
+export * from "./waiting.ts";

@@ -1,7 +1,7 @@
 /** The listening side of a socket chardev: clients come in one at a time, verified. */
 
 import { pause, unlessAborted } from "../base/mod.ts";
-import { type Address, listen, startTls } from "../channel/mod.ts";
+import { type Address, listen, startTls, WaitingRoom } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descriptorListener } from "./_descriptor.ts";
 import type { ChardevChannel } from "./describe.ts";
@@ -10,8 +10,6 @@ import { startProtocol } from "./protocol.ts";
 import { explainRefusal } from "./refusal.ts";
 import type { TlsPlan } from "./roles.ts";
 
-/** Most clients whose handshake runs at the same time; more wait in the kernel's backlog. */
-export const MAX_HANDSHAKES = 32;
 /** Most verified clients that wait for their turn; more wait in the kernel's backlog. */
 export const MAX_WAITING = 8;
 
@@ -42,8 +40,9 @@ export interface ChardevServer extends AsyncDisposable {
 }
 
 /**
- * Listens for a device. Handshakes run side by side, bounded in number and time, so a silent
- * client holds nobody up (in QEMU it would); none of them delays the client that is served.
+ * Listens for a device. Handshakes run side by side, bounded in time and in number by a
+ * {@linkcode WaitingRoom}, so silent clients hold nobody up (in QEMU one would); none of them delays
+ * the client that is served.
  *
  * @throws {ChannelError} `LISTEN_FAILED` or `ADDRESS_UNRESOLVED`.
  */
@@ -58,34 +57,34 @@ export async function serveChardev(
   const stop = new AbortController();
   const { signal } = stop;
   const waiting: ChardevChannel[] = [];
-  let handshakes = 0;
+  const handshakes = new WaitingRoom();
   let arrival = Promise.withResolvers<void>();
   let room = Promise.withResolvers<void>();
 
   async function greet(raw: ByteChannel): Promise<void> {
-    handshakes++;
+    const shake = handshakes.enter(raw);
     try {
       const limits = {
         signal,
         ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
       };
       const inside = tls === undefined ? raw : await startTls(raw, { ...tls, ...limits });
+      shake.verified = "verified" in inside && inside.verified === true;
       const channel = await startProtocol(inside, chardev, limits);
       if (signal.aborted) return channel.close();
       waiting.push(channel);
       arrival.resolve();
     } catch (error) {
-      if (!signal.aborted) onRefused?.(raw.peer, explainRefusal(error, tls));
+      if (!signal.aborted) onRefused?.(raw.peer, shake.dropped ?? explainRefusal(error, tls));
     } finally {
-      handshakes--;
-      room.resolve();
+      handshakes.leave(shake);
     }
   }
 
   async function letIn(): Promise<void> {
     while (!signal.aborted) {
       try {
-        if (handshakes >= MAX_HANDSHAKES || waiting.length >= MAX_WAITING) {
+        if (waiting.length >= MAX_WAITING) {
           room = Promise.withResolvers();
           await unlessAborted(room.promise, signal);
         } else greet(await listener.accept());

@@ -13,7 +13,6 @@ const MIGRATION_ERRORS = {
   PEER_SILENT: (f) => `${f.peer ?? "the peer"} sent nothing for ${f.value}`,
   PEER_FAILED: (f) => f.text ?? `the peer failed: ${f.cause}`,
   BUSY: (f) => `another migration is running: refused ${f.peer}`,
-  CROWDED: (f) => `it was silent and made room: ${f.value} connections wait at once`,
   ABORTED: (f) => `stopped${f.cause === undefined ? "" : ` by ${f.cause}`}`,
   PARAMETER: (f) => f.text ?? `cannot set '${f.option}': ${f.cause}`,
   REFUSED: (f) => f.text ?? `cannot do that: ${f.cause}`,

@@ -3,16 +3,18 @@
 import {
   ChannelError,
   listen as listenOn,
+  MAX_UNPROVED,
   startTls,
   type TlsChannel,
   type Transport,
+  type Waiting,
+  WaitingRoom,
 } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { type Acceptor, onlyConnection } from "./_acceptor.ts";
 import { firstBytes, pushedBack, sourceOf } from "./_first_bytes.ts";
 import { MultifdGathering } from "./_multifd_gather.ts";
-import { MAX_WAITING, type Waiting, WaitingRoom } from "./_waiting.ts";
 import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import { guestMemory } from "./guest_memory.ts";
 import { MULTIFD_INIT_BYTES, type MultifdCompression, readMultifdInit } from "./multifd_packet.ts";
@@ -126,7 +128,7 @@ class Target {
     this.#gathering = multifd === undefined
       ? undefined
       : new MultifdGathering(multifd.channels, options.idleTimeout);
-    this.#waiting = new WaitingRoom(MAX_WAITING + (multifd?.channels ?? 0));
+    this.#waiting = new WaitingRoom(MAX_UNPROVED + (multifd?.channels ?? 0));
   }
 
   async run(): Promise<Reception> {
@@ -316,7 +318,8 @@ function refuseOpenDoor({ parameters, objects }: TargetOptions): void {
 
 /** Who came in between, or only held a connection, has not failed anybody's migration. */
 function isBystander(error: unknown): boolean {
-  return error instanceof MigrationError && (error.code === "BUSY" || error.code === "CROWDED");
+  return error instanceof MigrationError && error.code === "BUSY" ||
+    error instanceof ChannelError && error.code === "CROWDED";
 }
 
 function busy(peer: string): MigrationError {

@@ -1,10 +1,10 @@
-/** The connections that have not brought a migration yet: how many there may be, and who goes. */
+/** The connections that have proved nothing yet: how many there may be, and who goes. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { MigrationError } from "./error.ts";
+import { ChannelError } from "./error.ts";
 
 /** Connections that may be in their handshake or before their first byte at once. */
-export const MAX_WAITING = 64;
+export const MAX_UNPROVED = 64;
 
 /** A connection that waits. */
 export interface Waiting {
@@ -12,14 +12,14 @@ export interface Waiting {
   /** Whether the peer has proved who it is. */
   verified: boolean;
   /** Why it had to go, if it had. */
-  dropped?: MigrationError;
+  dropped?: ChannelError;
 }
 
 /** All that wait, the oldest first. */
 export class WaitingRoom {
   readonly #all = new Set<Waiting>();
 
-  constructor(readonly capacity: number = MAX_WAITING) {}
+  constructor(readonly capacity: number = MAX_UNPROVED) {}
 
   /**
    * Takes a connection in. Where there is no room the oldest one goes that has proved nothing:
@@ -42,7 +42,7 @@ export class WaitingRoom {
 
   #drop(waiting: Waiting): void {
     this.leave(waiting);
-    waiting.dropped = new MigrationError("CROWDED", {
+    waiting.dropped = new ChannelError("CROWDED", {
       peer: waiting.raw.peer,
       value: String(this.capacity),
       hint:
