@@ -98,7 +98,9 @@ function parseForm(text: string, id: string, failed: string): Chardev {
     case "websocket": {
       // As sscanf() reads it: a host of at most 64 characters, a port of at most 32.
       const match = /^(?:([^:]{1,64}):|:)([^,]{1,32})(?:,([^]*))?$/.exec(rest);
-      if (match === null) throw refuse(text, failed, `write ${scheme}:HOST:PORT,server=on`);
+      if (match === null) {
+        throw refuse(text, failed, `write ${scheme}:HOST:PORT, and ,server=on behind it to listen`);
+      }
       const [, host = "", port = "", tail = ""] = match;
       return parseFramed(tail, undefined, {
         ...frame("socket", ["host", host], ["port", port]),

@@ -24,7 +24,7 @@ export type TlsPlan = Pick<TlsOptions, "creds" | "hostname" | "authorize">;
  */
 export function planTls(chardev: SocketChardev, objects: ObjectRegistry): TlsPlan | undefined {
   if (chardev.tlsCreds === undefined) return undefined;
-  const creds = findCreds(objects, chardev.tlsCreds);
+  const creds = findCreds(objects, chardev.tlsCreds, chardev.server);
   if (chardev.tlsAuthz !== undefined) checkAuthorizes(creds);
   const authorize = chardev.tlsAuthz === undefined
     ? {}
@@ -89,12 +89,13 @@ function checkAuthorizes(creds: TlsCreds): void {
   });
 }
 
-function findCreds(objects: ObjectRegistry, id: string): TlsCreds {
+/** Either endpoint will do; where there is none, the one that goes with the TCP role is advised. */
+function findCreds(objects: ObjectRegistry, id: string, server: boolean): TlsCreds {
   try {
-    return objects.tlsCreds(id, "server");
+    return objects.tlsCreds(id, server ? "server" : "client");
   } catch (error) {
     if (error instanceof CredsError && error.code === "WRONG_ENDPOINT") {
-      return objects.tlsCreds(id, "client");
+      return objects.tlsCreds(id, server ? "client" : "server");
     }
     throw error;
   }

@@ -9,9 +9,12 @@ import {
   parseChardev,
   parseLegacy,
   parseSocketChardev,
+  planTls,
   type SocketChardev,
   type SocketProtocol,
 } from "../../chardev/mod.ts";
+import { CredsError, ObjectRegistry } from "../../creds/mod.ts";
+import type { Engine } from "../../engine/mod.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { REFUSED_BY_QEMU, REFUSED_SERIALS, TAKEN_BY_QEMU } from "./option_rows.ts";
 
@@ -223,6 +226,18 @@ Deno.test("parseLegacy() refuses what QEMU refuses in its words, with its last l
     if (message !== undefined && error instanceof ChardevError) {
       assertEquals(error.hints[0], failed, text);
     }
+  }
+});
+
+Deno.test("parseLegacy() and planTls() advise what goes with either TCP role", () => {
+  const { hints } = assertThrows(() => parseLegacy("tcp:h", { id: "serial0" }), ChardevError);
+  assertEquals(hints, ["write tcp:HOST:PORT, and ,server=on behind it to listen"]);
+  using objects = new ObjectRegistry({ engine: undefined as unknown as Engine });
+  for (const [more, endpoint] of [["", "client"], [",server=on", "server"]] as const) {
+    const chardev = parseSocketChardev(`socket,id=s0,host=h,port=1,tls-creds=t${more}`);
+    const error = assertThrows(() => planTls(chardev, objects), CredsError);
+    assertEquals(error.message, "No TLS credentials with id 't'");
+    assertEquals(error.hints, [`--object tls-creds-x509,id=t,dir=DIR,endpoint=${endpoint}`]);
   }
 });
 
