@@ -382,25 +382,4 @@ export const SESSION_PAGES: readonly Page[] = [
     "query-vnc",
     "delete the object and make it anew, or restart",
   ),
-  page(
-    "CONF_DAMAGED",
-    [/configuration file syntax error/],
-    "a line of qemu.conf, libvirtd.conf or virtproxyd.conf is no setting, and the daemon does not start",
-    "look at the line that the text names",
-    "write NAME = VALUE on a line of its own, a text in quotation marks, or # before it",
-  ),
-  page(
-    "CONF_RELATIVE",
-    [],
-    "a setting names credentials by a relative path, which counts from wherever the program runs: from / for a daemon",
-    "grep -E '_(dir|file)' /etc/libvirt/*.conf",
-    "write the whole path",
-  ),
-  page(
-    "DIRECTORY_MISSING",
-    [/_tls_x509_cert_dir directory '.*' does not exist/],
-    "qemu.conf names a directory of credentials that is not there, and the daemon does not start",
-    "grep tls_x509_cert_dir /etc/libvirt/qemu.conf",
-    "deno task ca issue HOST, and copy the set there",
-  ),
 ];
