@@ -15,6 +15,7 @@ import {
 } from "../../chardev/mod.ts";
 import { CredsError, ObjectRegistry } from "../../creds/mod.ts";
 import type { Engine } from "../../engine/mod.ts";
+import { watchMemory } from "../support/memory.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { REFUSED_BY_QEMU, REFUSED_SERIALS, TAKEN_BY_QEMU } from "./option_rows.ts";
 
@@ -299,9 +300,11 @@ Deno.test("parseSocketChardev() gives a device or one clear error for any text",
     ),
   );
   const runs = soakCount(10_000);
+  const memory = watchMemory(runs);
   let taken = 0;
   fc.assert(
     fc.property(texts, (text) => {
+      memory.turn();
       try {
         parseAnyChardev(text, { id: "serial0" });
         taken++;
@@ -312,5 +315,9 @@ Deno.test("parseSocketChardev() gives a device or one clear error for any text",
     }),
     { numRuns: runs },
   );
-  soakRow("option strings of --chardev", runs, `${taken} taken, the rest refused in one line`);
+  soakRow(
+    "option strings of --chardev",
+    runs,
+    `${taken} taken, the rest refused in one line; ${memory.flat()}`,
+  );
 });

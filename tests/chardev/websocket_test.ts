@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { VirtcredsError } from "../../base/mod.ts";
 import { type ChardevChannel, ChardevError, startWebsocket } from "../../chardev/mod.ts";
 import { oneByte, pair, readExactly, readToEnd } from "../support/channels.ts";
+import { watchMemory } from "../support/memory.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { clientFrame, FRAME_ROWS, REQUEST, REQUEST_ROWS } from "./websocket_rows.ts";
 
@@ -91,6 +92,7 @@ Deno.test("a WebSocket writes binary frames of every size of header", async () =
 
 Deno.test("a WebSocket survives any request and any frames, with an end or one error", async () => {
   const runs = soakCount(10_000);
+  const memory = watchMemory(runs);
   const seeds = FRAME_ROWS.map(([, frames]) => frames);
   let refused = 0;
   await fc.assert(
@@ -100,6 +102,7 @@ Deno.test("a WebSocket survives any request and any frames, with an end or one e
       fc.uint8Array({ maxLength: 30 }),
       fc.boolean(),
       async (frames, changes, tail, mutateRequest) => {
+        memory.turn();
         const stream = Uint8Array.of(...bytes(REQUEST), ...frames, ...tail);
         const from = mutateRequest ? 0 : bytes(REQUEST).length;
         for (const [at, byte] of changes) {
@@ -119,9 +122,13 @@ Deno.test("a WebSocket survives any request and any frames, with an end or one e
         a.close();
       },
     ),
-    { numRuns: runs },
+    { numRuns: runs, timeout: 30_000, endOnFailure: true },
   );
-  soakRow("mutated WebSocket requests and frames", runs, `${refused} refused, the rest ended`);
+  soakRow(
+    "mutated WebSocket requests and frames",
+    runs,
+    `${refused} refused, the rest ended; ${memory.flat()}`,
+  );
 });
 
 Deno.test("a browser's WebSocket talks to a served device", async () => {
