@@ -10,6 +10,7 @@ import { type Replay, replayLog } from "./ledger.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { decodeRecord, faultOf, type LogHead, type LogRecord } from "./log_entry.ts";
 import { mirrorLog } from "./log_file.ts";
+import { gapAct, gapOf, type LogGap } from "./log_gap.ts";
 import {
   ensureDirectory,
   isThere,
@@ -51,6 +52,8 @@ export interface RebuildResult {
   readonly unchanged: boolean;
   /** Where what was replaced lies now. */
   readonly kept: readonly string[];
+  /** What the log's file alone had lost, which is one of the faults too. */
+  readonly gap: LogGap | undefined;
 }
 
 /**
@@ -67,10 +70,11 @@ export async function rebuildStore(options: RebuildOptions): Promise<RebuildResu
   if (options.dryRun) return (await build(paths, openSqliteStore(":memory:"), true)).result;
   const result = await replaceStore(paths, options);
   if (result.unchanged) return result;
-  const { source = "nothing", entries, certificates, revocations } = result;
+  const { source = "nothing", entries, certificates, revocations, gap } = result;
   const note = `${entries} entries of ${source.replace(/.*\//, "")}, ` +
     `${certificates} certificates, ${revocations} revocations`;
   await changePki(paths, options, (change) => {
+    if (gap !== undefined) change.record(gapAct(gap));
     change.record({ act: "rebuild", note });
     return Promise.resolve();
   });
@@ -141,18 +145,23 @@ async function build(
   await using store = target;
   const old = await readOld(paths, dryRun);
   const replay = await replayLog(paths.log, store);
-  const faults = [...old.faults, ...faultsOf(paths, replay)];
+  const isPart = replay.head.seq === 0 ||
+    old.records[replay.head.seq - 1]?.hash === replay.head.hash;
+  const rest = readJournal(paths);
+  const pending = (rest?.records ?? []).map((line) => decodeRecord(line)!);
+  const known = { seq: old.records.length, hash: old.records.at(-1)?.hash ?? "" };
+  const gap = isPart && replay.fault === undefined
+    ? gapOf(paths, replay.head, known, pending)
+    : undefined;
+  const faults = [...old.faults, ...faultsOf(paths, replay, gap)];
   let head = replay.head;
   let source = head.seq > 0 ? paths.log : undefined;
-  const isPart = head.seq === 0 || old.records[head.seq - 1]?.hash === head.hash;
   if (isPart && old.records.length > head.seq) {
     await store.append(old.records.slice(head.seq));
     head = await store.head();
     source ??= paths.store;
   }
   const apart = !await hasRecord(store, old.records.at(-1));
-  const rest = readJournal(paths);
-  const pending = (rest?.records ?? []).map((line) => decodeRecord(line)!);
   // Of a database whose log is another one, what it alone has.
   const acts = await missingActs(paths, store, isPart ? pending : [...old.records, ...pending]);
   const count = (test: (act: Act) => boolean) => acts.filter(test).length;
@@ -166,6 +175,7 @@ async function build(
     revocations: count((act) => act.revoked !== undefined),
     unchanged,
     kept: [],
+    gap,
   };
   if (unchanged || dryRun) return { result, rest: undefined, apart };
   await store.append(sealActs(acts, head));
@@ -211,9 +221,18 @@ async function readOld(paths: PkiPaths, dryRun: boolean) {
   return { records, faults, head };
 }
 
-function faultsOf(paths: PkiPaths, { head, fault }: Replay): RebuildResult["faults"] {
-  if (!isThere(paths.log)) return [{ file: paths.log, seq: 1, cause: "it is missing" }];
-  return fault === undefined ? [] : [{ file: paths.log, seq: head.seq + 1, cause: fault.cause }];
+function faultsOf(
+  paths: PkiPaths,
+  { head, fault }: Replay,
+  gap: LogGap | undefined,
+): RebuildResult["faults"] {
+  const file = paths.log;
+  if (!isThere(file)) return [{ file, seq: 1, cause: "it is missing" }];
+  if (gap !== undefined) {
+    const cause = `it was ${gap.state} and had lost ${gap.count} that ${gap.store} has`;
+    return [{ file, seq: gap.first, cause }];
+  }
+  return fault === undefined ? [] : [{ file, seq: head.seq + 1, cause: fault.cause }];
 }
 
 /** What files have and the new store has not; first what is to be taken from other records. */

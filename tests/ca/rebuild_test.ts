@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { encodePem } from "../../base/mod.ts";
 import { readLedger } from "../../ca/ledger.ts";
 import {
@@ -115,11 +115,30 @@ Deno.test("an earlier version's directory whose issued/ is a link is refused", a
 });
 
 /** What happens to database and log, and from where they come back; all loses nothing. */
-const LOSSES: Readonly<Record<string, readonly [damage: (dir: string) => void, source: string]>> = {
+const LOSSES: Readonly<
+  Record<string, readonly [damage: (dir: string) => void, source: string, noted?: RegExp]>
+> = {
   "database gone": [(dir) => Deno.removeSync(`${dir}/ca.db`), "ca.log"],
   "database junk": [(dir) => Deno.writeTextFileSync(`${dir}/ca.db`, "junk ".repeat(999)), "ca.log"],
   "database cut": [(dir) => Deno.truncateSync(`${dir}/ca.db`, 9000), "ca.log"],
-  "log gone": [(dir) => Deno.removeSync(`${dir}/ca.log`), "ca.db"],
+  "log gone": [
+    (dir) => Deno.removeSync(`${dir}/ca.log`),
+    "ca.db",
+    /^ca\.log was gone and had lost \d+ entries, 1 to \d+$/,
+  ],
+  "log emptied": [
+    (dir) => Deno.truncateSync(`${dir}/ca.log`),
+    "ca.db",
+    /^ca\.log was empty and had lost \d+ entries, 1 to \d+$/,
+  ],
+  "log cut between two lines": [
+    (dir) => {
+      const lines = Deno.readTextFileSync(`${dir}/ca.log`).split("\n");
+      Deno.writeTextFileSync(`${dir}/ca.log`, lines.slice(0, 5).join("\n") + "\n");
+    },
+    "ca.log",
+    /^ca\.log was cut and had lost \d+ entries, 6 to \d+$/,
+  ],
   "log junk in its middle": [
     (dir) => {
       const text = Deno.readTextFileSync(`${dir}/ca.log`).split("\n");
@@ -133,7 +152,7 @@ const LOSSES: Readonly<Record<string, readonly [damage: (dir: string) => void, s
   ],
 };
 
-for (const [what, [damage, source]] of Object.entries(LOSSES)) {
+for (const [what, [damage, source, noted]] of Object.entries(LOSSES)) {
   Deno.test(`rebuildStore() brings everything back: ${what}`, async () => {
     using temp = temporaryDirectory();
     const { path: dir } = temp;
@@ -148,9 +167,13 @@ for (const [what, [damage, source]] of Object.entries(LOSSES)) {
     assertEquals([done.source, done.entries], [`${dir}/${source}`, before.records.length]);
     assertEquals([done.certificates, done.revocations, done.unchanged], [0, 0, false]);
     const after = await contents(dir);
-    assertEquals(after.records.slice(0, -1), before.records);
+    const more = noted === undefined ? 1 : 2;
+    assertEquals(after.records.slice(0, -more), before.records);
     assertEquals(after.records.at(-1)!.entry.act, "rebuild");
-    assertEquals((await verifyLog({ dir, engine })).faults, []);
+    const { faults, gaps } = await verifyLog({ dir, engine });
+    assertEquals([faults, gaps.length], [[], more - 1]);
+    if (noted !== undefined) assertMatch(gaps[0]!.note, noted);
+    assert(done.faults.length > 0);
     const lost = done.faults.map((fault) => fault.file).filter((file) => damaged[file]);
     assertEquals(done.kept.map((file) => file.replace(/\.\d+T\d+Z$/, "")), lost);
     for (const file of done.kept) {
