@@ -47,6 +47,10 @@ export async function openFileChannel(address: FileAddress): Promise<ByteChannel
   return channel;
 }
 
+function folderOf(path: string): string {
+  return path.replace(/[^/]*$/, "") || ".";
+}
+
 async function openRegular({ path, offset }: FileAddress, peer: string): Promise<Deno.FsFile> {
   let file: Deno.FsFile | undefined;
   try {
@@ -61,7 +65,7 @@ async function openRegular({ path, offset }: FileAddress, peer: string): Promise
     throw new ChannelError("FILE", {
       peer,
       cause: kernelReason(error),
-      hint: `what is there: ls -l ${path}`,
+      hint: `what is there: ls -l ${error instanceof Deno.errors.NotFound ? folderOf(path) : path}`,
     }, { cause: error });
   }
 }

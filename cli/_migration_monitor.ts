@@ -30,6 +30,11 @@ export interface MonitorPlan {
   readonly qmp: MonitorAddress | undefined;
 }
 
+/** Whether a monitor has the terminal: a line that draws itself anew would wipe what is typed. */
+export function hasStdio({ hmp, qmp }: MonitorPlan): boolean {
+  return hmp?.kind === "stdio" || qmp?.kind === "stdio";
+}
+
 /**
  * Reads the flags.
  *
@@ -48,7 +53,7 @@ export async function planMonitors(input: Input): Promise<MonitorPlan> {
       "give one of them a socket: --qmp unix:PATH,server=on,wait=off",
     ]);
   }
-  if (input.on("json") && (plan.hmp?.kind === "stdio" || plan.qmp?.kind === "stdio")) {
+  if (input.on("json") && hasStdio(plan)) {
     throw usage("--json and a monitor cannot both have standard output", [
       "give the monitor a socket: unix:PATH,server=on,wait=off",
     ]);

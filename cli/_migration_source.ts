@@ -14,6 +14,7 @@ import {
   warnOfMismatch,
 } from "./_migration.ts";
 import {
+  hasStdio,
   isMonitored,
   type MonitorPlan,
   planMonitors,
@@ -125,7 +126,7 @@ export const migrationSource: Command = {
       const { state } = controls;
       using progress = showProgress(
         "sent",
-        () => room.isUnderWay(state) ? state.bytes : 0,
+        () => room.isUnderWay(state) && !hasStdio(plan) ? state.bytes : 0,
         opened.source.length,
         () =>
           opened.source.length === undefined && state.ram !== undefined
@@ -285,11 +286,10 @@ async function runMonitored(
     },
   };
   const monitors = await serveMonitors(plan, tracked, AbortSignal.any([signal, stop]));
-  const isStdio = plan.hmp?.kind === "stdio" || plan.qmp?.kind === "stdio";
   const own = migrate === undefined
     ? new Promise<never>(() => {})
     : migrate().then(() => 0, () => 1).then(async (code) => {
-      if (isStdio) return await new Promise<never>(() => {});
+      if (hasStdio(plan)) return await new Promise<never>(() => {});
       await monitors.idle();
       return code;
     });

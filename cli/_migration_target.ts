@@ -16,6 +16,7 @@ import {
   warnOfMismatch,
 } from "./_migration.ts";
 import {
+  hasStdio,
   isMonitored,
   type MonitorPlan,
   planMonitors,
@@ -102,7 +103,7 @@ export const migrationTarget: Command = {
       using watch = watchMigration(input, room, target.controls);
       using progress = showProgress(
         "received",
-        () => state.status === "active" ? state.bytes : 0,
+        () => state.status === "active" && !hasStdio(plan) ? state.bytes : 0,
       );
       try {
         return await runUntilEnd(target, address, plan, signal, stop.signal);
@@ -236,7 +237,6 @@ function tell(
       const content = room.describeContent(summary);
       say(`completed: ${speed}, ${content}, ${room.describeTls(event.tls)}, ${where}`);
       warnOfMismatch(summary);
-      for (const [block, digest] of event.digests ?? []) watch.digest(block, digest);
       watch.finish([
         ["peer", event.peer],
         ["channel", room.describeTls(event.tls)],
@@ -244,6 +244,8 @@ function tell(
         ["speed", speed],
         ["stream", where],
       ]);
+      // The last line, as at the source: it is what is compared.
+      for (const [block, digest] of event.digests ?? []) watch.digest(block, digest);
     }
   }
 }

@@ -109,8 +109,20 @@ function inUse(partial: string): BaseError {
 export function writeError(error: unknown, file: string): unknown {
   const known = fileError(error, file, "write");
   if (!(known instanceof BaseError) || !(error instanceof Deno.errors.NotFound)) return known;
-  const hint = `create the folder first: mkdir -p '${folderOf(file)}'`;
+  const folder = folderOf(file);
+  // One that is there takes no files at all: /proc says so in these words.
+  const hint = isDirectory(folder)
+    ? "name a file in a folder that takes files"
+    : `create the folder first: mkdir -p '${folder}'`;
   return new BaseError(known.code, { ...known.facts, hint }, { cause: error });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
 }
 
 function folderOf(file: string): string {

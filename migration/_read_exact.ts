@@ -1,6 +1,7 @@
 /** Reads of a known length, from a channel that may end or break in between. */
 
 import { VirtcredsError } from "../base/mod.ts";
+import { ChannelError } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { Watch } from "./_watch.ts";
 import { MigrationError } from "./error.ts";
@@ -15,6 +16,7 @@ const REST = 1;
  * Reads at least one byte; a channel that broke is told apart from a stream that is broken.
  *
  * @throws {MigrationError} `PEER_CLOSED` if the channel broke; else what the watch closed it for.
+ * @throws {ChannelError} `COMMAND_FAILED`.
  */
 export async function readSome(
   channel: ByteChannel,
@@ -28,13 +30,18 @@ export async function readSome(
     return count;
   } catch (error) {
     if (watch.cause !== undefined) throw watch.cause;
-    if (!(error instanceof VirtcredsError)) throw error;
+    if (!(error instanceof VirtcredsError) || isCommandFailed(error)) throw error;
     throw new MigrationError("PEER_CLOSED", {
       peer: channel.peer,
       cause: `before the end of the stream: ${error.message}`,
       hint: "the cause is in the source's log",
     }, { cause: error });
   }
+}
+
+/** Whether a command of `exec:` has failed, which says that better than any word about a peer. */
+export function isCommandFailed(error: unknown): boolean {
+  return error instanceof ChannelError && error.code === "COMMAND_FAILED";
 }
 
 /**

@@ -51,13 +51,17 @@ function ramFields(state: MigrationState, ram: RamProgress): JsonObject {
     mbps: megabits(state),
     transferred: state.bytes,
     "dirty-sync-missed-zero-copy": 0,
-    "precopy-bytes": Math.max(0, state.bytes - ram.downtimeBytes - ram.multifdBytes),
+    "precopy-bytes": precopyBytes(state, ram),
     duplicate: ram.duplicate,
     "dirty-pages-rate": Math.round(ram.dirtyRate),
     skipped: 0,
     "normal-bytes": ram.normal * ram.pageSize,
     normal: ram.normal,
   };
+}
+
+function precopyBytes({ bytes }: MigrationState, ram: RamProgress): number {
+  return Math.max(0, bytes - ram.downtimeBytes - ram.multifdBytes);
 }
 
 const GLOBALS = [
@@ -75,8 +79,9 @@ export function describeMigrate(state: MigrationState, side: MigrationSide): str
   const lines = [...GLOBALS];
   const { status, error } = state;
   if (status !== "none" && !(side === "target" && status === "setup")) {
-    lines.push(`Migration status: ${status}${error === undefined ? "" : ` (${error})`}`);
-    const total = status === "setup" || status === "failed" ? 0 : Math.round(elapsedOf(state));
+    const why = status === "failed" && error !== undefined ? ` (${error})` : "";
+    lines.push(`Migration status: ${status}${why}`);
+    const total = /^(setup|cancelled|failed)$/.test(status) ? 0 : Math.round(elapsedOf(state));
     lines.push(`total time: ${total} ms`);
   }
   if (state.ram !== undefined && side === "source" && !/^(setup|cancelled|failed)$/.test(status)) {
@@ -91,6 +96,7 @@ function ramLines(state: MigrationState, ram: RamProgress): string[] {
   const kib = (bytes: number) => `${Math.floor(bytes / 1024)} kbytes`;
   const sent = ram.normal + ram.duplicate;
   const elapsed = elapsedOf(state);
+  const precopy = precopyBytes(state, ram);
   return [
     state.status === "completed"
       ? `downtime: ${Math.round(state.downtime ?? 0)} ms`
@@ -109,6 +115,7 @@ function ramLines(state: MigrationState, ram: RamProgress): string[] {
     `multifd bytes: ${kib(ram.multifdBytes)}`,
     `pages-per-second: ${elapsed > 0 ? Math.round(sent * 1000 / elapsed) : 0}`,
     ...(ram.dirtyRate > 0 ? [`dirty pages rate: ${Math.round(ram.dirtyRate)} pages`] : []),
+    ...(precopy > 0 ? [`precopy ram: ${kib(precopy)}`] : []),
     ...(ram.downtimeBytes > 0 ? [`downtime ram: ${kib(ram.downtimeBytes)}`] : []),
     ...(state.throttle ? [`cpu throttle percentage: ${Math.round(state.throttle)}`] : []),
   ];

@@ -197,9 +197,9 @@ export function noFirstByte(channel: ByteChannel): MigrationError {
   return new MigrationError("PEER_CLOSED", {
     peer: channel.peer,
     cause: "before the first byte",
-    hint: [
-      "the source refused this host, its log says why: often the certificate does not carry the " +
-      "name that was dialled",
-    ],
+    hint: /^(exec|fd|file):/.test(channel.peer)
+      ? "it must give a whole migration's stream: `deno task migration inspect FILE` tells one"
+      : "the source refused this host, its log says why: often the certificate does not carry the " +
+        "name that was dialled",
   });
 }

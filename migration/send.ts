@@ -1,6 +1,7 @@
 /** The sending end of one migration: a recorded stream or the built-in guest, into a channel. */
 
 import type { ByteChannel } from "../engine/mod.ts";
+import { isCommandFailed } from "./_read_exact.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
 import { MigrationError } from "./error.ts";
 import { IDLE_TIMEOUT } from "./receive.ts";
@@ -218,7 +219,9 @@ class Sender {
 
   #left(end: PeerEnd): unknown {
     if (this.watch.cause !== undefined) return this.watch.cause;
-    if (end.kind === "broken" && end.error instanceof MigrationError) return end.error;
+    if (
+      end.kind === "broken" && (end.error instanceof MigrationError || isCommandFailed(end.error))
+    ) return end.error;
     const { peer } = this.channel;
     if (end.kind === "shut") {
       return new MigrationError("PEER_FAILED", {

@@ -7,7 +7,7 @@ import {
   SOURCE_COMMANDS,
   TARGET_COMMANDS,
 } from "../migration/control_lines.ts";
-import { type Program, startProgram } from "../migration/programs.ts";
+import { type Program, startProgram, startTarget } from "../migration/programs.ts";
 import { programTest } from "../support/programs.ts";
 import { startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -117,5 +117,57 @@ programTest(
       answers(qemu.qmp, commands),
     ]);
     assertAlike(HMP_COMMANDS, own, theirs);
+  },
+);
+
+/** The names of what `info migrate` and `query-migrate` tell; how fast a guest writes, it may not. */
+async function fields(qmp: QmpClient): Promise<{ readonly hmp: string[]; readonly qmp: string[] }> {
+  const command = { "command-line": "info migrate" };
+  const text = await qmp.execute("human-monitor-command", command) as string;
+  const { ram = {}, ...rest } = await qmp.execute("query-migrate") as Record<string, unknown>;
+  return {
+    hmp: text.trimEnd().split(/\r?\n/).filter((line) => !line.startsWith("dirty pages rate"))
+      .map((line) => /^(Migration status: .*|globals:|[^:]*:)/.exec(line)?.[0] ?? line),
+    qmp: [...Object.keys(rest), ...Object.keys(ram as object)].sort(),
+  };
+}
+
+programTest(
+  "a source tells the same of a migration under way, cancelled and completed as QEMU does",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    await using target = await startTarget(["--serve"]);
+    await using qemu = await startQemu();
+    await using ours = await startOurs("source", `${temp.path}/qmp`, ["--guest-ram", "32M"]);
+    const both = await Promise.all([ours.qmp, qemu.qmp].map(async (qmp) => {
+      const told = [];
+      const capabilities = [{ capability: "return-path", state: true }];
+      await qmp.execute("migrate-set-capabilities", { capabilities });
+      await qmp.execute("migrate-set-parameters", { "max-bandwidth": 100_000 });
+      await qmp.execute("migrate", { uri: "exec:cat >/dev/null" });
+      for (;;) {
+        const { ram } = await qmp.execute("query-migrate") as { ram?: { normal: number } };
+        if (ram !== undefined && ram.normal > 0) break;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      told.push(await fields(qmp));
+      await qmp.execute("migrate_cancel");
+      await settled(qmp);
+      told.push(await fields(qmp));
+      await qmp.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 30 });
+      return told;
+    }));
+    for (const [i, qmp] of [ours.qmp, qemu.qmp].entries()) {
+      await qmp.execute("migrate", { uri: target.uri });
+      await settled(qmp);
+      both[i]!.push(await fields(qmp));
+    }
+    assertEquals(both[0]!.map(({ hmp }) => hmp[7]), [
+      "Migration status: active",
+      "Migration status: cancelled",
+      "Migration status: completed",
+    ]);
+    assertEquals(both[0], both[1]);
   },
 );

@@ -156,8 +156,8 @@ Deno.test("mutated multifd packets are refused with their offset, or change a pa
       refused++;
       const what = `seed ${seed + run}: ${error}`;
       assertInstanceOf(error, MigrationError, what);
-      // More memory than the guest may have is told by how much it is.
-      if (error.code === "GUEST") continue;
+      // Too much memory is told by how much it is, a stream without an end has no place.
+      if (error.code === "GUEST" || error.code === "STREAM_END_UNKNOWN") continue;
       assert(/at byte \d+/.test(error.message), what);
       assert(error.facts.offset! <= Math.max(...all.map(({ length }) => length)), what);
     }

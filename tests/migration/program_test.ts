@@ -18,7 +18,7 @@ function assertRefused(finished: Finished, code: number, text: RegExp): void {
   assertEquals(finished.stdout, "");
   const lines = finished.stderr.trimEnd().split("\n");
   assertMatch(lines[0]!, /^error: /);
-  assertMatch(lines[0]!, text);
+  assertMatch(finished.stderr.trimEnd(), text);
   assertEquals(lines.slice(1).every((line) => line.startsWith("hint: ")), true, finished.stderr);
   assert(lines.length > 1, finished.stderr);
 }
@@ -46,7 +46,7 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["target", "--incoming", "exec:"], 2, /'exec:': it names no command/],
   [["target", "--incoming", "fd:999"], 1, /cannot use fd:999: Bad file descriptor/],
   [["target", "--incoming", "fd:name"], 1, /File descriptor named 'name' has not been found/],
-  [["target", "--incoming", "file:/no/such/file"], 1, /cannot open file:.*: No such file/],
+  [["target", "--incoming", "file:nope"], 1, /file:nope: No such file .*\nhint: .*: ls -l \.$/],
   [["target", "--incoming", "file:/x,offset=y"], 2, /file URI has bad offset y/],
   [
     ["target", "--incoming", "tcp:127.0.0.1:0", "--parameter", "multifd-channels=0"],
@@ -65,6 +65,7 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     /^error: tls-authz decides .* without tls-creds everybody may/,
   ],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/no/such/f"], 1, /no such dir/],
+  [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/proc/x"], 1, /in a folder that takes/],
   [["target", "--incoming", "tcp:127.0.0.1:0", "--out", "/dev"], 1, /regular file/],
   [["target", "--incoming", "tcp:192.0.2.1:0"], 1, /Failed to bind|Cannot assign/],
   [
@@ -75,12 +76,12 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [
     ["target", "--incoming", "tcp:127.0.0.1:0", "--object", "tls-creds-anon,id=t0,endpoint=server"],
     2,
-    /^error: nothing uses the credentials 't0': the channel would be plain$/,
+    /^error: nothing uses the credentials 't0': the channel would be plain$/m,
   ],
   [
     ["source", "--migrate=tcp:127.0.0.1:1", "--guest-ram=1M", "--object=tls-creds-anon,id=t0"],
     2,
-    /^error: nothing uses the credentials 't0': the channel would be plain$/,
+    /^error: nothing uses the credentials 't0': the channel would be plain$/m,
   ],
   [["source"], 2, /missing --migrate/],
   [["source", "--migrate", "tcp:127.0.0.1:abc", "--guest-ram", "1M"], 2, /Servname not supp/],
@@ -119,11 +120,21 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["inspect", "/etc/passwd"], 1, /\/etc\/passwd is no stream .*Not a migration stream/],
 ];
 
-for (const [args, code, text] of REFUSED) {
-  Deno.test(`migration ${args.join(" ")} ends with ${code} and says why`, async () => {
-    assertRefused(await virtcreds(["migration", ...args]), code, text);
-  });
-}
+Deno.test("migration ends with its exit code and says why, whatever it is given", async () => {
+  // Two at a time: to start is all that they do.
+  const rows = REFUSED.values();
+  const lane = async () => {
+    for (const [args, code, text] of rows) {
+      const finished = await virtcreds(["migration", ...args]);
+      try {
+        assertRefused(finished, code, text);
+      } catch (error) {
+        throw new Error(`migration ${args.join(" ")}: ${(error as Error).message}`);
+      }
+    }
+  };
+  await Promise.all([lane(), lane()]);
+});
 
 Deno.test("migration target says where it listens and what it got, and ends with 0", async () => {
   using temp = temporaryDirectory();
@@ -321,5 +332,5 @@ Deno.test("migration source and target go over commands", async () => {
   assertMatch(cut.stderr, /^error: the stream is not complete: it ends at byte 100,/m);
   const gone = await virtcreds([...incoming, "exec:exit 3"]);
   assertEquals(gone.code, 1, gone.stderr);
-  assertMatch(gone.stderr, /^error: .*exec:exit 3 ended with exit code 3\nhint: /m);
+  assertMatch(gone.stderr, /^error: exec:exit 3 ended with exit code 3\nhint: /m);
 });
