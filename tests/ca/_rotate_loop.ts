@@ -14,8 +14,9 @@ import { chooseEngine } from "../../engine/mod.ts";
 
 const [dir, request] = Deno.args as [string, string];
 const engine = await chooseEngine("platform");
-console.log("ready");
 for (;;) {
+  // On a slow machine as on a fast one whoever kills can tell how far it has come.
+  console.log("ready");
   await signRequests({ dir, engine, files: [request] });
   const { position } = rotationStatus({ dir });
   const isBack = Math.random() < 0.25;
