@@ -1,5 +1,14 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { VirtcredsError } from "../../base/mod.ts";
 import { connect, listen } from "../../channel/mod.ts";
+import { dispatch } from "../../cli/_command.ts";
+import { CHARDEV } from "../../cli/chardev.ts";
 import { directories } from "../chardev/devices.ts";
 import { type Running, start, startProgram } from "../chardev/process.ts";
 import { PROJECT, run, virtcreds } from "../support/command.ts";
@@ -183,7 +192,7 @@ Deno.test("chardev/server.ts puts its socket in order when a signal ends it", as
   }
 });
 
-Deno.test("chardev commands answer wrong input with one error and a hint", async () => {
+programTest("chardev commands answer wrong input with one error and a hint", [], async () => {
   using folder = temporaryDirectory();
   const dirs = await directories(folder.path);
   await using taken = await listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
@@ -293,14 +302,14 @@ Deno.test("chardev commands answer wrong input with one error and a hint", async
   assertMatch(typable.stderr, /^hint: add server=on, or connect: deno task chardev client$/m);
   const missing = await virtcreds(["chardev", "server"]);
   assertMatch(missing.stderr, /^hint: see: deno task chardev server --help$/m);
+  assertEquals([typable.code, missing.code], [2, 2]);
+  assertEquals([typable.stdout, missing.stdout], ["", ""]);
   for (const [args, code, message] of cases) {
-    const done = await virtcreds(["chardev", ...args]);
-    const [error = "", ...hints] = done.stderr.trimEnd().split("\n");
-    const what = `${args.join(" ")}\n${done.stderr}`;
-    assertEquals(done.code, code, what);
-    assertEquals(done.stdout, "", what);
-    assertMatch(error, message, what);
-    assert(hints.length > 0 && hints.every((hint) => hint.startsWith("hint: ")), what);
+    const what = args.join(" ");
+    const error = await assertRejects(() => dispatch(CHARDEV, args), VirtcredsError, "", what);
+    assertEquals(error.exitCode, code, what);
+    assertMatch(`error: ${error.message}`, message, what);
+    assert(error.hints.length > 0, what);
   }
 });
 
