@@ -25,8 +25,8 @@ const DEVICES: readonly DeviceRow[] = [
   {
     id: "monitor",
     args: ["-mon", "chardev=monitor,mode=readline"],
-    says: /QEMU 7[\d.]+ monitor/,
-    asked: ["info version\r", /7\.\d+\.\d+/],
+    says: /QEMU \d+\.[\d.]+ monitor/,
+    asked: ["info version\r", /\d+\.\d+\.\d+/],
   },
   {
     id: "qmp",
@@ -58,7 +58,7 @@ const DEVICES: readonly DeviceRow[] = [
   {
     id: "usb",
     args: ["-device", "qemu-xhci", "-device", "usb-redir,chardev=usb"],
-    says: /qemu usb-redir guest 7\./,
+    says: /qemu usb-redir guest \d+\./,
   },
 ];
 
