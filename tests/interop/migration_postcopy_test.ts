@@ -5,7 +5,7 @@ import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
 import { virtcreds } from "../support/command.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
-import { startQemu } from "../support/qemu.ts";
+import { type Qemu, startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { memoryFile, writeMemory } from "./migration_guests.ts";
 
@@ -13,17 +13,31 @@ const MiB = 2 ** 20;
 const SIZE = 32 * MiB;
 const HOSTS = [{ name: "vm1" }, { name: "vm2", ip: ["127.0.0.1"] }];
 
-for (const keep of ["--out", "--guest-ram"] as const) {
+/** Pre-shared keys of both sides, as QEMU's own case of post-copy over TLS has them. */
+function pskFlags(dir: string): string[] {
+  Deno.mkdirSync(dir);
+  Deno.writeTextFileSync(`${dir}/keys.psk`, `qemu:${"11".repeat(32)}\n`, { mode: 0o600 });
+  return ["--object", `tls-creds-psk,id=tls0,dir=${dir},endpoint=server`, "--tls-creds", "tls0"];
+}
+
+async function qemuPsk({ qmp }: Qemu, dir: string): Promise<void> {
+  const object = { "qom-type": "tls-creds-psk", id: "tls0", dir, endpoint: "client" };
+  await qmp.execute("object-add", { ...object, username: "qemu" });
+  await qmp.execute("migrate-set-parameters", { "tls-creds": "tls0" });
+}
+
+for (const [keep, creds] of [["--out", "x509"], ["--guest-ram", "psk"]] as const) {
   programTest(
-    `a QEMU switches to post-copy, and its guest comes whole: pages are asked for (${keep})`,
+    `a QEMU switches to post-copy, and its guest comes whole: pages are asked for (${keep}, ${creds})`,
     ["qemu-system-x86_64"],
     async () => {
       using temp = temporaryDirectory();
       const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
       const digest = writeMemory(`${temp.path}/ram`, SIZE);
       const kept = `${temp.path}/guest.mig`;
+      const keys = `${temp.path}/keys`;
       await using target = await startTarget([
-        ...tlsFlags(pki.host("vm2"), "server"),
+        ...(creds === "psk" ? pskFlags(keys) : tlsFlags(pki.host("vm2"), "server")),
         ...["--capability", "postcopy-ram=on"],
         ...[keep, keep === "--out" ? kept : "64M"],
       ]);
@@ -31,7 +45,8 @@ for (const keep of ["--out", "--guest-ram"] as const) {
         machine: "pc-i440fx-7.2,memory-backend=m0",
         args: ["-S", ...memoryFile(`${temp.path}/ram`, SIZE)],
       });
-      await qemuTls(qemu, pki.host("vm1"), "client");
+      if (creds === "psk") await qemuPsk(qemu, keys);
+      else await qemuTls(qemu, pki.host("vm1"), "client");
       const capabilities = [{ capability: "postcopy-ram", state: true }];
       await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
       // Slow before the switch, so that most of the memory is left for afterwards, and after it too.

@@ -6,70 +6,14 @@ import { chooseEngine } from "../../engine/mod.ts";
 import { MigrationError } from "../../migration/error.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
 import { runSource } from "../../migration/source_service.ts";
-import { runTarget, type TargetEvent, type TargetOptions } from "../../migration/target_service.ts";
 import { readToEnd } from "../support/channels.ts";
 import { makePki } from "../support/pki.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { ANY, start } from "./running_target.ts";
 import { collected, guestStream, hex, joined, records, stillGuest } from "./streams.ts";
 
 const GUEST = stillGuest(2 * 1024 * 1024);
-const ANY: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
-
-interface Running extends AsyncDisposable {
-  readonly address: Address;
-  readonly end: ReturnType<typeof runTarget>;
-  /** Waits until so many events of a kind have come, and gives the last. */
-  event<K extends TargetEvent["kind"]>(
-    kind: K,
-    count?: number,
-  ): Promise<Extract<TargetEvent, { kind: K }>>;
-  readonly events: readonly TargetEvent[];
-  stop(): void;
-}
-
-/** Runs a target in this process, until the test ends. */
-async function start(options: Partial<TargetOptions> = {}): Promise<Running> {
-  const objects = new ObjectRegistry({ engine: await chooseEngine() });
-  const stop = new AbortController();
-  const events: TargetEvent[] = [];
-  let changed = Promise.withResolvers<void>();
-  const end = runTarget({
-    address: ANY,
-    objects,
-    parameters: defaultParameters(),
-    signal: stop.signal,
-    onEvent: (event) => {
-      events.push(event);
-      changed.resolve();
-      changed = Promise.withResolvers();
-    },
-    ...options,
-  });
-  end.catch(() => {});
-  const running: Running = {
-    address: ANY,
-    end,
-    events,
-    async event(kind, count = 1) {
-      for (;;) {
-        const found = events.filter((event) => event.kind === kind);
-        if (found.length >= count) return found[count - 1] as never;
-        await changed.promise;
-      }
-    },
-    stop: () => stop.abort(new MigrationError("ABORTED")),
-    async [Symbol.asyncDispose]() {
-      running.stop();
-      await end.catch(() => {});
-      objects[Symbol.dispose]();
-    },
-  };
-  const failed = end.then(() => Promise.reject(new Error("it has ended")));
-  const { address } = await Promise.race([running.event("listening"), failed]);
-  return Object.assign(running, { address });
-}
-
 async function send(address: Address, source = GUEST): ReturnType<typeof runSource> {
   using objects = new ObjectRegistry({ engine: await chooseEngine() });
   return await runSource({ address, objects, parameters: defaultParameters(), source });
