@@ -11,15 +11,22 @@ import type { CommonChardev, DescriptorAddress, SocketChardev, SocketProtocol } 
 /** The longest pause in ms that a timer takes. */
 const MAX_RECONNECT = 2 ** 31 - 1;
 
-/** Reads a socket. */
-export function readSocket(given: ParsedOptions, common: CommonChardev): SocketChardev {
+/** Finds the number of a descriptor that a monitor has named, and takes it out. */
+export type TakeDescriptor = (name: string) => number;
+
+/** Reads a socket; with `take`, `fd=` is a name. */
+export function readSocket(
+  given: ParsedOptions,
+  common: CommonChardev,
+  take?: TakeDescriptor,
+): SocketChardev {
   checkPlace(given);
   checkConflicts(given);
   const server = given.bool("server") ?? false;
   return {
     kind: "socket",
     ...common,
-    address: readAddress(given),
+    address: readAddress(given, take),
     server,
     wait: server && (given.bool("wait") ?? true),
     ...readProtocol(given),
@@ -44,11 +51,14 @@ function readProtocol(
   return { protocol, websocket, ...(flavour === undefined ? {} : { telnet: flavour }) };
 }
 
-function readAddress(given: ParsedOptions): Address | DescriptorAddress {
+function readAddress(
+  given: ParsedOptions,
+  take: TakeDescriptor | undefined,
+): Address | DescriptorAddress {
   const path = given.string("path");
   if (path !== undefined) return readPath(given, path);
   const host = given.string("host");
-  if (host === undefined) return readDescriptor(given);
+  if (host === undefined) return readDescriptor(given, take);
   const port = given.string("port")!;
   if (!/^\d{1,9}$/.test(port)) {
     throw refuse(
@@ -77,8 +87,12 @@ function readPath(given: ParsedOptions, path: string): Address {
   return checkAddress({ kind: "unix", path: `\0${path}` });
 }
 
-function readDescriptor(given: ParsedOptions): DescriptorAddress {
+function readDescriptor(
+  given: ParsedOptions,
+  take: TakeDescriptor | undefined,
+): DescriptorAddress {
   const fd = given.string("fd") ?? "";
+  if (take !== undefined) return { kind: "fd", fd, take: () => take(fd) };
   if (!/^-?\d{1,9}$/.test(fd)) {
     throw refuse(
       given.text,

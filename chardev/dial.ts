@@ -1,7 +1,8 @@
 /** The dialling side of a socket chardev. */
 
-import { connect, startTls } from "../channel/mod.ts";
+import { connect } from "../channel/mod.ts";
 import { descriptorConnection } from "./_descriptor.ts";
+import { insideTls } from "./_inside_tls.ts";
 import type { ChardevChannel } from "./describe.ts";
 import type { SocketChardev } from "./kinds.ts";
 import { startProtocol } from "./protocol.ts";
@@ -37,7 +38,7 @@ export async function dialChardev(
     ? descriptorConnection(chardev.address)
     : await connect(chardev.address, { ...waiting, noDelay: chardev.nodelay });
   try {
-    const channel = tls === undefined ? raw : await startTls(raw, { ...tls, ...limits });
+    const channel = await insideTls(raw, tls, limits);
     return await startProtocol(channel, chardev, limits);
   } catch (error) {
     throw explainRefusal(error, tls);

@@ -20,14 +20,18 @@ export function disconnectedName(
 /**
  * Writes the name of a connection: `tcp:127.0.0.1:7001,server=on <-> 127.0.0.1:60470`.
  *
- * A connection through a unix socket is named by its path, from a descriptor by its number.
+ * A connection through a unix socket is named by its path, one from a descriptor by what it is.
+ *
+ * @param place Where a server really listens.
  */
 export function connectedName(
   { protocol, address, server }: Pick<SocketChardev, "protocol" | "address" | "server">,
   channel: Pick<ChardevChannel, "peer" | "local">,
+  place: ChardevServer["address"] = address,
 ): string {
-  if (address.kind !== "tcp") return placeName(protocol, address, server);
-  const here = channel.local ?? formatHostPort(address);
+  if (place.kind === "unix") return placeName(protocol, place, server);
+  const here = channel.local ?? (place.kind === "tcp" ? formatHostPort(place) : "unix:");
+  if (here.startsWith("unix:")) return `${here}${server ? ",server=on" : ""}`;
   return `${protocol}:${here}${server ? ",server=on" : ""} <-> ${channel.peer}`;
 }
 

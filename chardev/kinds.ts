@@ -29,6 +29,8 @@ export type SocketProtocol = "tcp" | "telnet" | "websocket";
 export interface DescriptorAddress {
   readonly kind: "fd";
   readonly fd: string;
+  /** Takes one that has a name, once it is needed; it belongs to the caller then. */
+  readonly take?: () => number;
 }
 
 /** A socket. */

@@ -95,8 +95,8 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
       parameters: [args],
       usage: "args",
       help: "add chardev",
-      async run(given) {
-        const chardev = parseChardev(given.get("args"));
+      async run(given, session) {
+        const chardev = parseChardev(given.get("args"), takeNamed(session));
         if (board.has(chardev.id)) {
           throw refused(
             `attempt to add duplicate property '${chardev.id}' to object (type 'container')`,
@@ -111,12 +111,12 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
       usage: "id args",
       help: "change chardev",
       complete,
-      async run(given) {
+      async run(given, session) {
         const [name, options] = [given.get("id"), given.get("args")];
         if (!board.has(name)) throw refused(`Chardev '${name}' does not exist`);
         if (/(^|,)id=/.test(options)) throw refused("Unexpected 'id' parameter");
         const frame = { text: options, id: name, before: [], anyId: true };
-        const chardev = parseFramed(options, "backend", frame);
+        const chardev = parseFramed(options, "backend", frame, takeNamed(session));
         return redirected(chardev, await adding(name, () => board.change(chardev)));
       },
     },
@@ -167,14 +167,18 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
 function fromQmp(id: string, backend: BackendOptions, session: MonitorSession): Chardev {
   if (backend.unsupported !== undefined) throw refused(backend.unsupported);
   const before = [...backend.options];
-  if (backend.descriptor !== undefined) {
-    const number = session.descriptors.take(backend.descriptor);
-    if (number === undefined) {
-      throw refused(`File descriptor named '${backend.descriptor}' has not been found`);
-    }
-    before.push(["fd", String(number)]);
-  }
-  return parseFramed("", undefined, { text: id, id, before, anyId: true });
+  if (backend.descriptor !== undefined) before.push(["fd", backend.descriptor]);
+  const frame = { text: id, id, before, anyId: true };
+  return parseFramed("", undefined, frame, takeNamed(session));
+}
+
+/** Takes what `getfd` has named; one that is refused before is still there. */
+function takeNamed({ descriptors }: MonitorSession): (name: string) => number {
+  return (name) => {
+    const number = descriptors.take(name);
+    if (number !== undefined) return number;
+    throw refused(`File descriptor named '${name}' has not been found`);
+  };
 }
 
 /** Says of a failure which device was not added. */

@@ -5,7 +5,7 @@ import { BACKENDS, CHARDEV_GRAMMAR, OTHER_BACKENDS } from "./_option_table.ts";
 import { ignoredOptions } from "./_ignored.ts";
 import { type OptionFrame, type ParsedOptions, parseQemuOpts } from "./_qemu_opts.ts";
 import { refuse } from "./_refuse.ts";
-import { readSocket } from "./_socket_options.ts";
+import { readSocket, type TakeDescriptor } from "./_socket_options.ts";
 import { ChardevError } from "./error.ts";
 import type { Chardev, CommonChardev, SocketChardev } from "./kinds.ts";
 
@@ -25,11 +25,12 @@ const RINGBUF_SIZE = 65536;
  * assertEquals(chardev.kind === "socket" && chardev.address, { kind: "tcp", host: "::1", port: 7001 });
  * ```
  *
+ * @param take Makes `fd=` a name, as in a monitor, and gives its number once that is needed.
  * @throws {ChardevError} `OPTION` If QEMU refuses it, `UNSUPPORTED` if we do.
  * @throws {ChannelError} `ADDRESS_INVALID` if the address cannot exist.
  */
-export function parseChardev(text: string): Chardev {
-  return readChardev(parseQemuOpts(text, "backend", CHARDEV_GRAMMAR));
+export function parseChardev(text: string, take?: TakeDescriptor): Chardev {
+  return readChardev(parseQemuOpts(text, "backend", CHARDEV_GRAMMAR), take);
 }
 
 /** As {@linkcode parseChardev}, for a text whose options are meant to follow others. */
@@ -37,8 +38,9 @@ export function parseFramed(
   tail: string,
   implied: string | undefined,
   frame: OptionFrame,
+  take?: TakeDescriptor,
 ): Chardev {
-  return readChardev(parseQemuOpts(tail, implied, CHARDEV_GRAMMAR, frame));
+  return readChardev(parseQemuOpts(tail, implied, CHARDEV_GRAMMAR, frame), take);
 }
 
 /**
@@ -67,7 +69,7 @@ export function onlySocket(chardev: Chardev): SocketChardev {
   });
 }
 
-function readChardev(given: ParsedOptions): Chardev {
+function readChardev(given: ParsedOptions, take: TakeDescriptor | undefined): Chardev {
   const { id, text } = given;
   if (id === undefined) {
     throw refuse(text, "chardev: no id specified", "name it: socket,id=s0,host=…,port=…");
@@ -85,7 +87,7 @@ function readChardev(given: ParsedOptions): Chardev {
   const path = () => given.string("path");
   switch (kind) {
     case "socket":
-      return readSocket(given, common());
+      return readSocket(given, common(), take);
     case "stdio":
       return { kind, ...common(), signal: given.bool("signal") ?? true };
     case "file":

@@ -1,9 +1,10 @@
 /** The listening side of a socket chardev: clients come in one at a time, verified. */
 
 import { pause, unlessAborted } from "../base/mod.ts";
-import { type Address, listen, startTls, WaitingRoom } from "../channel/mod.ts";
+import { type Address, listen, WaitingRoom } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descriptorListener } from "./_descriptor.ts";
+import { insideTls } from "./_inside_tls.ts";
 import type { ChardevChannel } from "./describe.ts";
 import type { DescriptorAddress, SocketChardev } from "./kinds.ts";
 import { startProtocol } from "./protocol.ts";
@@ -68,8 +69,8 @@ export async function serveChardev(
         signal,
         ...(handshakeTimeout === undefined ? {} : { timeout: handshakeTimeout }),
       };
-      const inside = tls === undefined ? raw : await startTls(raw, { ...tls, ...limits });
-      shake.verified = "verified" in inside && inside.verified === true;
+      const inside = await insideTls(raw, tls, limits);
+      shake.verified = inside.verified ?? false;
       const channel = await startProtocol(inside, chardev, limits);
       if (signal.aborted) return channel.close();
       waiting.push(channel);

@@ -137,7 +137,7 @@ export async function socketEnd(
     get filename() {
       return current === undefined
         ? disconnectedName(chardev, server?.address)
-        : connectedName(chardev, current);
+        : connectedName(chardev, current, server?.address);
     },
     read: pullReader(async (into) => {
       try {

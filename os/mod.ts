@@ -5,5 +5,6 @@ export * from "./errno.ts";
 export * from "./exchange.ts";
 export * from "./open.ts";
 export * from "./pty.ts";
+export * from "./socket_name.ts";
 export * from "./sync.ts";
 export * from "./unix_socket.ts";

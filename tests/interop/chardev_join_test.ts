@@ -149,7 +149,7 @@ Deno.test("chardev client takes over a connection that was opened for it", async
     `${new URL("../../chardev/client.ts", import.meta.url).pathname} --chardev socket,id=c0,fd=3`,
   ]);
   using peer = await accepting;
-  await client.untilErr(/^connected: fd:3 without TLS$/m);
+  await client.untilErr(/^connected: 127\.0\.0\.1:\d+ without TLS$/m);
   await peer.write(bytes("from the peer\n"));
   await client.untilOut("from the peer\n");
   await client.type("to the peer\n");

@@ -1,37 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { descriptorChannel, formatAddress } from "../../channel/mod.ts";
-import { migrationEnd, openQmp, type QmpClient, runState } from "../../migration/qmp_client.ts";
+import { formatAddress } from "../../channel/mod.ts";
+import { migrationEnd, runState } from "../../migration/qmp_client.ts";
 import { qemuTls, startProgram, startTarget, tlsFlags } from "../migration/programs.ts";
 import { PROJECT, run } from "../support/command.ts";
-import { closeNumber, sendingSocket, socketPair } from "../support/descriptors.ts";
+import { socketPair } from "../support/descriptors.ts";
+import { handingClient } from "../support/handing_client.ts";
 import { makePki, type Pki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { incomingAddress, type Qemu, startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-
-/** A QMP client that can hand over descriptors, as libvirt does. */
-interface HandingClient extends AsyncDisposable {
-  readonly qmp: QmpClient;
-  /** `getfd`; the descriptor is closed here afterwards. */
-  hand(name: string, descriptor: number): Promise<void>;
-}
-
-async function handingClient(path: string): Promise<HandingClient> {
-  const socket = sendingSocket(path);
-  // The channel is the socket's owner from here on.
-  const qmp = await openQmp(descriptorChannel(socket.number));
-  return {
-    qmp,
-    async hand(fdname, descriptor) {
-      const command = JSON.stringify({ execute: "getfd", arguments: { fdname } });
-      socket.send(new TextEncoder().encode(`${command}\n`), descriptor);
-      closeNumber(descriptor);
-      // An answer later, what came before it is done.
-      await qmp.execute("query-status");
-    },
-    [Symbol.asyncDispose]: () => qmp[Symbol.asyncDispose](),
-  };
-}
 
 async function makeHosts(folder: string): Promise<Pki> {
   return await makePki(`${folder}/pki`, {

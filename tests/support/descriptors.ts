@@ -4,13 +4,15 @@ const libc = Deno.dlopen("libc.so.6", {
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  pipe: { parameters: ["buffer"], result: "i32" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
 });
 
 const { symbols: c } = libc;
-const [AF_UNIX, SOL_SOCKET, SCM_RIGHTS] = [1, 1, 1];
+const [AF_UNIX, AF_INET, SOL_SOCKET, SCM_RIGHTS] = [1, 2, 1, 1];
 /** SOCK_STREAM with SOCK_CLOEXEC: what a test starts meanwhile holds no end of it. */
 const STREAM = 1 | 0o2000000;
 const O_RDWR = 2;
@@ -22,6 +24,22 @@ export function socketPair(): [number, number] {
     throw new Error("no socketpair");
   }
   return [pair[0]!, pair[1]!];
+}
+
+/** A TCP socket that is bound to a free port of 127.0.0.1, by its number; nobody listens on it yet. */
+export function boundSocket(): number {
+  const number = c.socket(AF_INET, STREAM, 0);
+  const address = new Uint8Array(16);
+  address.set([AF_INET, 0, 0, 0, 127, 0, 0, 1]);
+  if (c.bind(number, address, address.length) !== 0) throw new Error("not bound");
+  return number;
+}
+
+/** The two ends of a pipe, by their numbers. */
+export function pipeEnds(): [number, number] {
+  const ends = new Int32Array(2);
+  if (c.pipe(new Uint8Array(ends.buffer)) !== 0) throw new Error("no pipe");
+  return [ends[0]!, ends[1]!];
 }
 
 /** A connection to a unix socket that can send a descriptor with its bytes. */
