@@ -6,6 +6,8 @@ import { PROJECT, run, virtcreds } from "../support/command.ts";
 import { modeOf } from "../support/credential_set.ts";
 import { makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CA } from "../../cli/ca.ts";
+import { refusalOf } from "./refusal.ts";
 
 Deno.test("ca export knows the layouts and groups that there are", () => {
   const choices = (name: string) => caExport.flags.find((flag) => flag.name === name)?.choices;
@@ -88,10 +90,10 @@ const WRONG: readonly (readonly [args: readonly string[], text: string])[] = [
 
 Deno.test("ca export ends with 2 for flags that do not go together", async (t) => {
   using temp = temporaryDirectory();
-  await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }] });
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }] });
   for (const [args, text] of WRONG) {
     await t.step(args.join(" "), async () => {
-      const { code, stderr } = await virtcreds(["ca", "export", ...args], { cwd: temp.path });
+      const { code, stderr } = await refusalOf(CA, ["export", ...args, "--dir", dir]);
       assertEquals(code, 2, stderr);
       assertStringIncludes(stderr, `error: ${text}`);
       assertStringIncludes(stderr, "hint: ");

@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CA } from "../../cli/ca.ts";
+import { refusalOf } from "./refusal.ts";
 
 Deno.test("ca request, ca sign and ca request --install go from a host's keys to its directory", async () => {
   using temp = temporaryDirectory();
@@ -46,19 +48,19 @@ Deno.test("ca request, ca sign and ca request --install go from a host's keys to
 
 Deno.test("ca request and ca sign say what is missing, and how to go on", async () => {
   using temp = temporaryDirectory();
-  const cwd = temp.path;
+  const none = `${temp.path}/none`;
   for (
     const [args, code, said] of [
       [["request"], 2, "missing HOST"],
       [["request", "../x"], 2, "is not a host name"],
       [["request", "a", "--to", "x"], 2, "--to is for --install"],
       [["request", "--install", "x"], 2, "--install needs --out"],
-      [["request", "--install", "x", "--out", "y"], 1, "there is no such directory"],
+      [["request", "--install", "x", "--out", none], 1, "there is no such directory"],
       [["sign"], 2, "missing FILE"],
-      [["sign", "x"], 1, "there is no CA"],
+      [["sign", "x", "--dir", none], 1, "there is no CA"],
     ] as const
   ) {
-    const done = await virtcreds(["ca", ...args], { cwd });
+    const done = await refusalOf(CA, args);
     assertEquals([args, done.code], [args, code], done.stderr);
     assertStringIncludes(done.stderr, said);
   }

@@ -2,6 +2,8 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CA } from "../../cli/ca.ts";
+import { refusalOf } from "./refusal.ts";
 
 Deno.test("ca rotate says what to copy and what comes next, and to programs where it stands", async () => {
   using temp = temporaryDirectory();
@@ -46,8 +48,7 @@ Deno.test("ca rotate says what to copy and what comes next, and to programs wher
 
 Deno.test("ca rotate takes the steps that there are, with the flags that are theirs", async () => {
   using temp = temporaryDirectory();
-  const cwd = temp.path;
-  await makePki(`${cwd}/pki`, { hosts: [{ name: "a" }] });
+  const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "a" }] });
   for (
     const [args, said] of [
       [[], "missing start, issue, finish, status or abort"],
@@ -57,7 +58,7 @@ Deno.test("ca rotate takes the steps that there are, with the flags that are the
       [["start", "--name", " x"], "cannot be the name of a CA"],
     ] as const
   ) {
-    const { code, stderr } = await virtcreds(["ca", "rotate", ...args], { cwd });
+    const { code, stderr } = await refusalOf(CA, ["rotate", ...args, "--dir", dir]);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, said);
     assertMatch(stderr, /\nhint: /);

@@ -3,6 +3,8 @@ import { findLayout, type Layout, LIBVIRT_PROFILES, type Verdict } from "../../c
 import { virtcreds } from "../support/command.ts";
 import { makePki, type Pki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CREDS } from "../../cli/creds.ts";
+import { refusalOf } from "./refusal.ts";
 
 const HOME = "/home/tester";
 /** Deno's cache is below the home that the tests have. */
@@ -228,7 +230,7 @@ Deno.test("creds check --system ends with 1 where nothing is set up, and refuses
     [[], "missing DIR"],
   ];
   for (const [args, text] of rows) {
-    const { code, stderr } = await check(dir.path, ...args);
+    const { code, stderr } = await refusalOf(CREDS, ["check", ...args]);
     assertEquals(code, 2, args.join(" "));
     assertStringIncludes(stderr, text);
   }

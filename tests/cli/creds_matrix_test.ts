@@ -4,6 +4,8 @@ import { whatIs } from "../../cli/_creds_matrix_text.ts";
 import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki, type Pki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
+import { CREDS } from "../../cli/creds.ts";
+import { refusalOf } from "./refusal.ts";
 
 /** Three good hosts and one that expired. */
 async function makeFleet(dir: string): Promise<Pki> {
@@ -211,7 +213,7 @@ Deno.test("creds matrix says what is wrong with what it is given", async () => {
     [[pki.host("vm1.example"), "x", "--at", "soon"], 2, "--at takes a date, not 'soon'"],
   ];
   for (const [args, code, text] of rows) {
-    const result = await matrix(dir.path, ...args);
+    const result = await refusalOf(CREDS, ["matrix", ...args]);
     assertEquals([result.code, result.stdout], [code, ""], args.join(" "));
     assertStringIncludes(result.stderr, text);
   }
