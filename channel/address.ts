@@ -82,12 +82,17 @@ export function parseAddress(text: string): Address {
 
 /** Writes an address as {@linkcode parseAddress} reads it. */
 export function formatAddress(address: Address): string {
-  if (address.kind === "unix") return `unix:${address.path.replace(/^\0/, "@")}`;
+  if (address.kind === "unix") return formatUnix(address.path);
   const { to, ipv4, ipv6 } = address;
   return `tcp:${formatHostPort(address)}` +
     (to === undefined ? "" : `,to=${to}`) +
     (ipv4 === undefined ? "" : `,ipv4=${ipv4 ? "on" : "off"}`) +
     (ipv6 === undefined ? "" : `,ipv6=${ipv6 ? "on" : "off"}`);
+}
+
+/** Writes `unix:PATH`, and `unix:@NAME` for an abstract one, without its padding. */
+export function formatUnix(path: string): string {
+  return `unix:${path.startsWith("\0") ? `@${path.slice(1).replace(/\0+$/, "")}` : path}`;
 }
 
 /** Writes `HOST:PORT`, with brackets where the host has colons. */
@@ -210,7 +215,9 @@ function checkUnix(path: string): void {
       hint: FORMS,
     });
   }
-  if (new TextEncoder().encode(path).length >= UNIX_PATH_MAX) {
+  const length = new TextEncoder().encode(path).length;
+  // An abstract name needs no NUL at its end, and may be padded to the full length.
+  if (length >= UNIX_PATH_MAX && !(path.startsWith("\0") && length === UNIX_PATH_MAX)) {
     throw new ChannelError("ADDRESS_INVALID", {
       text: `UNIX socket path '${path.slice(0, 300)}' is too long`,
       hint: `the path must be less than ${UNIX_PATH_MAX} bytes`,

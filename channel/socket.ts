@@ -1,7 +1,7 @@
 /** A byte channel over a socket of Deno. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { formatHostPort } from "./address.ts";
+import { formatHostPort, formatUnix } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 
 /** How a socket is set up. */
@@ -84,5 +84,5 @@ function describe(address: Deno.Addr, unixPath: string): string {
     return formatHostPort({ host: address.hostname, port: address.port });
   }
   const path = ("path" in address && address.path) || unixPath;
-  return `unix:${path.replace(/^\0/, "@")}`;
+  return formatUnix(path);
 }

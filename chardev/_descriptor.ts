@@ -5,6 +5,7 @@ import {
   ChannelError,
   descriptorChannel,
   formatHostPort,
+  formatUnix,
   passingChannel,
 } from "../channel/mod.ts";
 import { formatIpAddress } from "../creds/mod.ts";
@@ -96,7 +97,7 @@ function placeOf(name: SocketName | undefined): Address | undefined {
 function endName(number: number, end: "local" | "peer"): string {
   const place = placeOf(socketName(number, end));
   if (place?.kind === "tcp") return formatHostPort(place);
-  return `unix:${place?.path.replace(/^\0/, "@") ?? ""}`;
+  return formatUnix(place?.path ?? "");
 }
 
 function takeNumber({ fd, take }: DescriptorAddress): number {

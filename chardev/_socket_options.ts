@@ -5,9 +5,10 @@ import { type Address, checkAddress } from "../channel/mod.ts";
 import { checkConflicts, checkPlace } from "./_conflicts.ts";
 import type { ParsedOptions } from "./_qemu_opts.ts";
 import { refuse } from "./_refuse.ts";
-import { ChardevError } from "./error.ts";
 import type { CommonChardev, DescriptorAddress, SocketChardev, SocketProtocol } from "./kinds.ts";
 
+/** Length of an address's `sun_path` in bytes (unix(7)), all of which an untight name takes. */
+const SUN_PATH = 108;
 /** The longest pause in ms that a timer takes. */
 const MAX_RECONNECT = 2 ** 31 - 1;
 
@@ -77,14 +78,10 @@ function readAddress(
 
 function readPath(given: ParsedOptions, path: string): Address {
   if (!given.bool("abstract")) return checkAddress({ kind: "unix", path });
-  if (given.bool("tight") === false) {
-    throw new ChardevError("UNSUPPORTED", {
-      option: "tight=off",
-      cause: "an abstract name is never padded with zeros",
-      hint: "use tight=on at both ends",
-    });
-  }
-  return checkAddress({ kind: "unix", path: `\0${path}` });
+  const name = `\0${path}`;
+  const padding = SUN_PATH - new TextEncoder().encode(name).length;
+  const isPadded = given.bool("tight") === false && padding > 0;
+  return checkAddress({ kind: "unix", path: isPadded ? name + "\0".repeat(padding) : name });
 }
 
 function readDescriptor(

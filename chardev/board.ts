@@ -119,11 +119,11 @@ export function makeBoard(options: BoardOptions): Board {
     has: (id) => devices.has(id),
     find: (id) => devices.get(id)?.end.device,
     rows: () =>
-      [...devices].map(([label, { end, used }]) => ({
-        label,
-        filename: end.filename,
-        frontendOpen: used,
-      })),
+      [...devices].flatMap(([label, { end, used }]) => {
+        const row = { label, filename: end.filename, frontendOpen: used };
+        if (end.base === undefined) return [row];
+        return [row, { ...row, label: `${label}-base`, filename: end.base }];
+      }),
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException("all devices are closed", "AbortError"));
       for (const { end } of devices.values()) await end[Symbol.asyncDispose]();

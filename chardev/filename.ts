@@ -49,7 +49,9 @@ function placeName(
       return `fd:${address.fd}${mode}`;
     case "unix":
       return address.path.startsWith("\0")
-        ? `unix:${address.path.slice(1)},abstract=on,tight=on${mode}`
+        ? `unix:${address.path.slice(1).replace(/\0+$/, "")},abstract=on${
+          address.path.endsWith("\0") ? "" : ",tight=on"
+        }${mode}`
         : `unix:${address.path}${mode}`;
   }
 }

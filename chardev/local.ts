@@ -37,6 +37,8 @@ export interface Attachment extends Disposable {
 export interface Backend extends LocalEnd, AsyncDisposable {
   /** As `query-chardev` shows it: `pty:/dev/pts/3`, `file`. */
   readonly filename: string;
+  /** Where it is a mux: what is below the mux, as `query-chardev` shows it. */
+  readonly base?: string | undefined;
   /** Brings a connection up that nobody reads yet, where it is one that comes up. */
   connect?(): Promise<void>;
 }

@@ -192,11 +192,14 @@ async function adding(id: string, work: () => Promise<Backend>): Promise<Backend
 }
 
 /** What is answered where a pseudo terminal was made. */
-function ptyAnswer({ filename }: Backend): JsonValue {
+function ptyAnswer({ filename: name, base: filename = name }: Backend): JsonValue {
   return filename.startsWith("pty:") ? { pty: filename.slice(4) } : {};
 }
 
-function redirected({ id }: Chardev, { filename }: Backend): string | void {
+function redirected(
+  { id }: Chardev,
+  { filename: name, base: filename = name }: Backend,
+): string | void {
   if (!filename.startsWith("pty:")) return;
   return `char device redirected to ${filename.slice(4)} (label ${id})`;
 }

@@ -70,6 +70,9 @@ export function muxEnd(below: Backend, handlers: MuxHandlers = {}): Backend {
   const muxed: Backend = {
     ...below,
     filename: "mux",
+    get base() {
+      return below.filename;
+    },
     quit: quit.signal,
     async read(signal) {
       for (;;) {

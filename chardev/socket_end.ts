@@ -75,6 +75,10 @@ export async function socketEnd(
   let started = 0;
   let received = 0;
 
+  const name = () =>
+    current === undefined
+      ? disconnectedName(chardev, server?.address)
+      : connectedName(chardev, current, server?.address);
   const dial = () => dialChardev(chardev, { ...tls, ...limit, signal });
 
   function join(channel: ChardevChannel): ChardevChannel {
@@ -135,9 +139,10 @@ export async function socketEnd(
 
   const end: Backend = {
     get filename() {
-      return current === undefined
-        ? disconnectedName(chardev, server?.address)
-        : connectedName(chardev, current, server?.address);
+      return chardev.mux ? "mux" : name();
+    },
+    get base() {
+      return chardev.mux ? name() : undefined;
     },
     read: pullReader(async (into) => {
       try {
@@ -194,7 +199,7 @@ export async function socketEnd(
   try {
     if (chardev.server) {
       server = await serveChardev(chardev, { ...tls, ...limit, onRefused: events.refused });
-      events.listening(server.address, chardev.wait ? end.filename : undefined);
+      events.listening(server.address, chardev.wait ? name() : undefined);
       if (chardev.wait) {
         const coming = connection();
         coming.catch(() => {});

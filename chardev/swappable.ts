@@ -32,6 +32,9 @@ export function swappable(first: Backend): Swappable {
     get filename() {
       return device.filename;
     },
+    get base() {
+      return device.base;
+    },
     quit: quit.signal,
     async read(signal) {
       for (;;) {

@@ -144,7 +144,11 @@ export async function openLocal(
 /** Says where a pseudo terminal is, in QEMU's words. */
 export function sayPty(chardev: Chardev, end: Backend): void {
   if (chardev.kind !== "pty") return;
-  say(`char device redirected to ${end.filename.replace("pty:", "")} (label ${chardev.id})`);
+  say(
+    `char device redirected to ${
+      (end.base ?? end.filename).replace("pty:", "")
+    } (label ${chardev.id})`,
+  );
 }
 
 /** Standard input and output, as a device of its own. */

@@ -86,6 +86,10 @@ const COMMANDS: readonly (readonly [command: string, args?: Record<string, unkno
     id: "c",
     backend: { type: "socket", data: { addr: { type: "fd", data: { str: "x" } } } },
   }],
+  ["human-monitor-command", { "command-line": "chardev-add null,id=m,mux=on" }],
+  ["human-monitor-command", {
+    "command-line": "chardev-add socket,id=n,host=::1,port=0,server=on,wait=off,mux=on,tn3270=on",
+  }],
   ["chardev-add", { id: "p", backend: { type: "pty", data: {} } }],
   ["chardev-add", { id: "r", backend: { type: "ringbuf", data: { size: 3 } } }],
   ["chardev-add", { id: "r", backend: { type: "ringbuf", data: {} } }],
@@ -116,7 +120,7 @@ async function answer(qmp: QmpClient, command: string, args?: Record<string, unk
   const given = await qmp.execute(command, args as Parameters<QmpClient["execute"]>[1])
     .catch((error: Error) => `error: ${error.message}`);
   const text = JSON.stringify(given).replaceAll(/\/dev\/pts\/\d+/g, "/dev/pts/N")
-    .replaceAll(/127\.0\.0\.1:\d{4,5}\b/g, "127.0.0.1:PORT");
+    .replaceAll(/(127\.0\.0\.1|::1):\d{4,5}\b/g, "$1:PORT");
   const plain: unknown = JSON.parse(text);
   if (!Array.isArray(plain)) return plain;
   return plain.filter(({ label }) => label !== "compat_monitor0")

@@ -16,7 +16,7 @@ programTest(
       const text of [
         `socket,id=c0,host=${port},wait=on,tn3270=on`,
         "socket,id=c0,host=::1,port=0,server=on,websocket=on",
-        `socket,id=c0,path=${name},abstract=on,server=on`,
+        `socket,id=c0,path=${name},abstract=on,tight=off,server=on`,
       ]
     ) {
       const made = `${folder.path}/made`;
@@ -35,7 +35,9 @@ programTest(
         assertEquals(exists(made), false, `${who} ${text}`);
         const at = where!.replace(/^disconnected:/, "").replace(/,server=on$/, "");
         const place = at.startsWith("unix:")
-          ? at.includes(",abstract=on") ? `ABSTRACT-CONNECT:${name}` : `UNIX:${at.slice(5)}`
+          ? at.includes(",abstract=on")
+            ? `ABSTRACT-CONNECT:${name},unix-tightsocklen=0`
+            : `UNIX:${at.slice(5)}`
           : `TCP:${at.includes(":::1:") ? "[::1]" : "127.0.0.1"}:${/:(\d+)$/.exec(at)![1]}`;
         await using client = start("socat", ["-", place]);
         if (text.includes("websocket")) {
