@@ -36,6 +36,7 @@ for (const { name: engine } of await enginesHere()) {
         describeChannel(channel),
         /^127\.0\.0\.1:\d+ over TLS1\.3 TLS_\w+, .*CN=localhost/,
       );
+      assertMatch(channel.local!, /^127\.0\.0\.1:\d+$/);
       assertMatch(server.names[0]!, /over TLS1\.3 TLS_\w+, .*CN=elsewhere\.example/);
       assertEquals(server.refused, []);
     }
