@@ -51,10 +51,9 @@ for (const multifd of [false, true]) {
       target.signal("SIGKILL");
       assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
       await runState(qemu.qmp, "running");
-      assertEquals(
-        [...Deno.readDirSync(temp.path)].some(({ name }) => name === "guest.mig"),
-        false,
-      );
+      // It had begun to write, and what it wrote has no name.
+      const names = [...Deno.readDirSync(temp.path)].map(({ name }) => name);
+      assertEquals(names.filter((name) => name.startsWith("guest.mig")), ["guest.mig.partial"]);
 
       // What was left behind is in nobody's way.
       await using next = await startTarget([
