@@ -1,6 +1,6 @@
 /** The ways that a guest's memory may take over TLS: ours, QEMU's, and what else a user would run. */
 
-import { freePort, start, TUNNELS, untilOpen } from "./_chardev_tunnels.ts";
+import { freePort, openTunnel, start, untilOpen } from "./_chardev_tunnels.ts";
 import type { Cost } from "./_meter.ts";
 import {
   type Bench,
@@ -88,7 +88,8 @@ async function viaStunnel(bench: Bench): Promise<Run> {
   const port = freePort();
   try {
     // It is tried out before there is anybody at its end, who would take that for a migration.
-    await using tunnel = await TUNNELS["stunnel4, two"]!(port, { dir: bench.target, scratch });
+    const credentials = { dir: bench.target, scratch };
+    await using tunnel = await openTunnel("stunnel4", "stunnel4", port, credentials);
     await using destination = await qemuTarget(bench, 1, port);
     const { ms, cost } = await qemuSource(bench, 1, `tcp:127.0.0.1:${tunnel.port}`, false);
     await destination.done();
