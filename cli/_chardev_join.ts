@@ -28,6 +28,7 @@ export const chardevJoin: Command = {
     `Each is a --chardev of QEMU (socket, pty, file, pipe, stdio, null, ringbuf; an id is optional),
 an old form of -serial (tcp:, telnet:, tn3270:, websocket:, unix:, file:, pipe:, pty, stdio, null)
 or exec:COMMAND.
+A server with wait=on, QEMU's default, holds the other device back until its first client is there.
 A server serves one client after the other; a client without reconnect= ends the join when it has
 left. What comes before both sides are there waits; what comes between two connections is dropped,
 as on a serial line. A break of telnet is passed on where the other side can have one.`,
