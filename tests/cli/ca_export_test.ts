@@ -7,7 +7,7 @@ import { modeOf } from "../support/credential_set.ts";
 import { makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 Deno.test("ca export knows the layouts and groups that there are", () => {
   const choices = (name: string) => caExport.flags.find((flag) => flag.name === name)?.choices;
@@ -93,7 +93,7 @@ Deno.test("ca export ends with 2 for flags that do not go together", async (t) =
   const { dir } = await makePki(`${temp.path}/pki`, { hosts: [{ name: "vm1" }] });
   for (const [args, text] of WRONG) {
     await t.step(args.join(" "), async () => {
-      const { code, stderr } = await refusalOf(CA, ["export", ...args, "--dir", dir]);
+      const { code, stderr } = await runHere(CA, ["export", ...args, "--dir", dir]);
       assertEquals(code, 2, stderr);
       assertStringIncludes(stderr, `error: ${text}`);
       assertStringIncludes(stderr, "hint: ");

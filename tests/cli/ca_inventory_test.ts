@@ -5,7 +5,7 @@ import { assertWholeSet } from "../support/credential_set.ts";
 import { makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 /** Every file below a directory, with what is in it. */
 async function contents(dir: string): Promise<string> {
@@ -74,7 +74,7 @@ Deno.test("ca issue takes hosts or an inventory, and a dry run for the latter", 
       [["a", "--dry-run"], "--dry-run is for --inventory"],
     ] as const
   ) {
-    const { code, stderr } = await refusalOf(CA, ["issue", ...args]);
+    const { code, stderr } = await runHere(CA, ["issue", ...args]);
     assertEquals(code, 2);
     assertStringIncludes(stderr, `error: ${error}\nhint: `);
   }

@@ -4,7 +4,7 @@ import { assertWholeSet } from "../support/credential_set.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 Deno.test("ca renew brings back what has expired, and says what to copy where", async () => {
   using temp = temporaryDirectory();
@@ -38,7 +38,7 @@ Deno.test("ca renew takes one selection and spans of time that there are", async
       [["--days", "0"], "--days takes a whole number from 1 to 36500, not '0'"],
     ] as const
   ) {
-    const { code, stderr } = await refusalOf(CA, ["renew", ...args]);
+    const { code, stderr } = await runHere(CA, ["renew", ...args]);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, `error: ${error}\nhint: `);
   }

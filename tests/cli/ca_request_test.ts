@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 Deno.test("ca request, ca sign and ca request --install go from a host's keys to its directory", async () => {
   using temp = temporaryDirectory();
@@ -60,7 +60,7 @@ Deno.test("ca request and ca sign say what is missing, and how to go on", async 
       [["sign", "x", "--dir", none], 1, "there is no CA"],
     ] as const
   ) {
-    const done = await refusalOf(CA, args);
+    const done = await runHere(CA, args);
     assertEquals([args, done.code], [args, code], done.stderr);
     assertStringIncludes(done.stderr, said);
   }

@@ -3,7 +3,7 @@ import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 Deno.test("ca rotate says what to copy and what comes next, and to programs where it stands", async () => {
   using temp = temporaryDirectory();
@@ -58,7 +58,7 @@ Deno.test("ca rotate takes the steps that there are, with the flags that are the
       [["start", "--name", " x"], "cannot be the name of a CA"],
     ] as const
   ) {
-    const { code, stderr } = await refusalOf(CA, ["rotate", ...args, "--dir", dir]);
+    const { code, stderr } = await runHere(CA, ["rotate", ...args, "--dir", dir]);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, said);
     assertMatch(stderr, /\nhint: /);

@@ -3,7 +3,7 @@ import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CA } from "../../cli/ca.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 /** A CA and two hosts, one of them expired. */
 async function fleet(cwd: string) {
@@ -112,7 +112,7 @@ Deno.test("ca list and ca status take one form and spans of time that there are"
       [["status", "--expiring", "soon"], "--expiring takes a span such as 30d, not 'soon'"],
     ] as const
   ) {
-    const { code, stderr } = await refusalOf(CA, args);
+    const { code, stderr } = await runHere(CA, args);
     assertEquals(code, 2);
     assertStringIncludes(stderr, `error: ${error}\nhint: `);
   }

@@ -4,7 +4,7 @@ import { virtcreds } from "../support/command.ts";
 import { makePki, type Pki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CREDS } from "../../cli/creds.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 const HOME = "/home/tester";
 /** Deno's cache is below the home that the tests have. */
@@ -230,7 +230,7 @@ Deno.test("creds check --system ends with 1 where nothing is set up, and refuses
     [[], "missing DIR"],
   ];
   for (const [args, text] of rows) {
-    const { code, stderr } = await refusalOf(CREDS, ["check", ...args]);
+    const { code, stderr } = await runHere(CREDS, ["check", ...args]);
     assertEquals(code, 2, args.join(" "));
     assertStringIncludes(stderr, text);
   }

@@ -5,7 +5,7 @@ import { virtcreds } from "../support/command.ts";
 import { daysFromNow, makePki, type Pki } from "../support/pki.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { CREDS } from "../../cli/creds.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 /** Three good hosts and one that expired. */
 async function makeFleet(dir: string): Promise<Pki> {
@@ -213,7 +213,7 @@ Deno.test("creds matrix says what is wrong with what it is given", async () => {
     [[pki.host("vm1.example"), "x", "--at", "soon"], 2, "--at takes a date, not 'soon'"],
   ];
   for (const [args, code, text] of rows) {
-    const result = await refusalOf(CREDS, ["matrix", ...args]);
+    const result = await runHere(CREDS, ["matrix", ...args]);
     assertEquals([result.code, result.stdout], [code, ""], args.join(" "));
     assertStringIncludes(result.stderr, text);
   }

@@ -6,7 +6,7 @@ import { virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { makeCertificate, PURPOSE, writeCredentials } from "../support/certificates.ts";
 import { CREDS } from "../../cli/creds.ts";
-import { refusalOf } from "./refusal.ts";
+import { runHere } from "./run_here.ts";
 
 const check = (args: readonly string[], cwd?: string) =>
   virtcreds(["creds", "check", ...args], cwd === undefined ? {} : { cwd });
@@ -279,7 +279,7 @@ for (
   ] as const
 ) {
   Deno.test(`creds check refuses ${what} as wrong usage`, async () => {
-    const { code, stdout, stderr } = await refusalOf(CREDS, ["check", ...args]);
+    const { code, stdout, stderr } = await runHere(CREDS, ["check", ...args]);
     const [first, ...hints] = stderr.trim().split("\n");
     assertEquals([code, stdout, first], [2, "", error]);
     assert(hints.length > 0 && hints.every((line) => line.startsWith("hint: ")), stderr);
