@@ -15,6 +15,8 @@ interface DeviceRow {
   readonly args: readonly string[];
   /** What it says to whoever comes; nothing where only its guest would. */
   readonly says?: RegExp;
+  /** Says nothing while the machine stands still. */
+  readonly runs?: true;
   /** Writes to I/O ports that make it say so, as its guest's driver would. */
   readonly ports?: readonly (readonly [port: number, value: number])[];
   /** What it is asked, and its answer. */
@@ -58,6 +60,7 @@ const DEVICES: readonly DeviceRow[] = [
   {
     id: "usb",
     args: ["-device", "qemu-xhci", "-device", "usb-redir,chardev=usb"],
+    runs: true,
     says: /qemu usb-redir guest \d+\./,
   },
 ];
@@ -78,7 +81,9 @@ loopbackTest(
     for (const version of ["1.2", "1.3"]) {
       // A printer port does not read, so it would not notice that its first client has left.
       await using qemu = await startQemu({
+        // Its firmware would write to the printer's ports meanwhile.
         args: [
+          "-S",
           ...["-object", `tls-creds-x509,id=tls0,dir=${pki.host("vm.example")},endpoint=server`],
           ...DEVICES.flatMap(({ id, args }) => [
             "-chardev",
@@ -93,7 +98,7 @@ loopbackTest(
         "client",
         `,priority=NORMAL:-VERS-ALL:+VERS-TLS${version}`,
       );
-      for (const { id, says, asked, ports = [] } of DEVICES) {
+      for (const { id, says, asked, runs, ports = [] } of DEVICES) {
         const what = `${id} with TLS ${version}`;
         const port = /:(\d+),server=on/.exec(await nameOf(qemu, id))![1];
         const chardev = parseSocketChardev(
@@ -106,6 +111,7 @@ loopbackTest(
         while (!(await nameOf(qemu, id)).includes(" <-> ")) {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
+        if (runs) await qemu.qmp.execute("cont");
         for (const [at, value] of ports) {
           await qemu.qmp.execute("human-monitor-command", { "command-line": `o/b ${at} ${value}` });
         }
