@@ -31,12 +31,13 @@ export async function benchMigration(): Promise<void> {
     });
     const common = { memory, disk, source: pki.host("source"), target: pki.host("target") };
     const bySize = new Map<number, readonly Cell[]>();
-    const small = WAYS.filter(({ name }) => name === OURS || name === ONTO_DISK);
+    const shown: readonly string[] = [OURS, ONTO_DISK];
+    const small = WAYS.filter(({ name }) => shown.includes(name));
     bySize.set(SMALL, await measure({ ...common, ram: SMALL }, small, 1));
     for (const ram of SIZES) {
       const rounds = Number(ROUNDS ?? (ram >= LARGE ? 1 : 3));
       const cells = await measure({ ...common, ram }, WAYS, rounds);
-      bySize.set(ram, cells);
+      bySize.set(ram, cells.filter(({ way }) => shown.includes(way)));
       printMigrations(ram, cells, PEER);
     }
     printMemory(bySize);
