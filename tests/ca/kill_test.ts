@@ -161,7 +161,7 @@ Deno.test("signing and rolling over killed at any instant leave sets that meet, 
   };
   for (let i = 0; i < count; i++) {
     await killLoop("_rotate_loop.ts", [dir, keys.request], ["--allow-ffi"], {
-      longest: 150,
+      longest: 600,
       rounds: 5,
     });
     if (isThere(paths.journal) || isThere(paths.staging)) unfinished++;
