@@ -11,6 +11,7 @@ const KEYS = {
   other: crypto.getRandomValues(new Uint8Array(16)),
   "Ünï cödé": crypto.getRandomValues(new Uint8Array(64)),
 };
+const KEYS_OF_QEMU = { qemu: KEYS.qemu };
 const VERSIONS = { "TLS1.3": "NORMAL", "TLS1.2": "NORMAL:-VERS-TLS1.3" } as const;
 
 function psk(
@@ -111,6 +112,35 @@ for (const [version, priority] of Object.entries(VERSIONS)) {
     assertEquals(ends.server.facts.clientCertificateRequested, undefined);
   });
 }
+
+gnutlsTest("open() has ChaCha20 where a priority string asks for it alone", async (engine) => {
+  const { spec } = await makePki();
+  // As QEMU's: ChaCha20 before AES-128, which is all that a pre-shared key leaves of AES.
+  const [normal, first] = ["NORMAL", "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305:+CIPHER-ALL"];
+  const rows: readonly [CredentialSpec, CredentialSpec, cipher: string][] = [
+    [psk("server", KEYS), psk("client", KEYS_OF_QEMU), "AES_128_GCM"],
+    [psk("server", KEYS), psk("client", KEYS_OF_QEMU, normal), "AES_128_GCM"],
+    [psk("server", KEYS, normal), psk("client", KEYS_OF_QEMU), "AES_128_GCM"],
+    [psk("server", KEYS, normal), psk("client", KEYS_OF_QEMU, normal), "CHACHA20"],
+    [psk("server", KEYS), psk("client", KEYS_OF_QEMU, first), "AES_128_GCM"],
+    [await spec("server"), await spec("client"), "AES_256_GCM"],
+    [await spec("server"), await spec("client", first), "AES_256_GCM"],
+    [await spec("server", normal), await spec("client", first), "CHACHA20"],
+    [await spec("server", first), await spec("client"), "AES_256_GCM"],
+    [
+      { kind: "anon", endpoint: "server" },
+      { kind: "anon", endpoint: "client", priority: first },
+      "AES_256_GCM",
+    ],
+  ];
+  for (const [server, client, cipher] of rows) {
+    using ends = await openEnds(engine, server, client);
+    for (const { facts } of [ends.server, ends.client]) {
+      const what = `${server.kind}: ${server.priority} and ${client.priority}`;
+      assertStringIncludes(facts.cipher, cipher, what);
+    }
+  }
+});
 
 gnutlsTest("open() refuses a server name that cannot be sent", async (engine) => {
   const { spec } = await makePki();

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Address, formatAddress } from "../../channel/mod.ts";
+import { type Address, formatAddress, type TlsChannel } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
 import { defaultCapabilities } from "../../migration/capabilities.ts";
 import { defaultParameters } from "../../migration/parameters.ts";
 import { migrationEnd, runState } from "../../migration/qmp_client.ts";
-import { runSource } from "../../migration/source_service.ts";
+import { runSource, type SourceOptions } from "../../migration/source_service.ts";
 import { openStreamFile } from "../../migration/stream_file.ts";
 import { runTarget, type TargetEvent } from "../../migration/target_service.ts";
 import { withoutClient } from "../migration/programs.ts";
@@ -142,6 +142,17 @@ async function startOurs(one: TlsCase, dirs: Directories, folder: string, file?:
   };
 }
 
+/** That AES carries a session: all of it that TLS 1.3 leaves a pre-shared key is of 128 bits. */
+function assertCipher({ creds }: TlsCase, tls: TlsChannel | undefined): void {
+  assertEquals(
+    tls?.facts.cipher,
+    {
+      psk: "TLS_AES_128_GCM_SHA256",
+      x509: "TLS_AES_256_GCM_SHA384",
+    }[creds],
+  );
+}
+
 programTest(
   "each TLS case of QEMU's own tests ends alike with a QEMU that migrates to our target",
   ["qemu-system-x86_64"],
@@ -161,6 +172,9 @@ programTest(
         // Who is refused after its own handshake knows it before we have told it here.
         for (let i = 0; i < 500 && !isOver(); i++) await new Promise((r) => setTimeout(r, 10));
         assert(isOver(), JSON.stringify(ours.events.map(({ kind }) => kind)));
+        for (const event of ours.events) {
+          if (event.kind === "completed") assertCipher(one, event.tls);
+        }
         // Whatever became of one source, the next one is served.
         assertEquals(ours.events.filter(({ kind }) => kind === "failed"), []);
         await runState(qemu.qmp, one.result === "ok" ? "postmigrate" : "running");
@@ -202,12 +216,18 @@ programTest(
         using objects = await makeObjects(one, "client", dirs);
         const parameters = { ...defaultParameters(), ...parametersOf(one, "client") };
         const capabilities = { ...defaultCapabilities(), multifd: one.multifd ?? false };
-        const sent = await runSource({ address, objects, parameters, capabilities, source }).then(
+        let tls: TlsChannel | undefined;
+        const onConnected: SourceOptions["onConnected"] = (_, secured) => {
+          tls = secured;
+        };
+        const options = { address, objects, parameters, capabilities, source, onConnected };
+        const sent = await runSource(options).then(
           () => "ok",
           (error) => (error as Error).message,
         );
         if (one.result === "ok") {
           assertEquals(sent, "ok", qemu.stderr());
+          assertCipher(one, tls);
           await runState(qemu.qmp, "running");
         } else {
           assertMatch(sent, WORDS[one.name.split("/").at(-1)!]!);
