@@ -1,6 +1,7 @@
 /** Which options of a socket QEMU does not take together, in the order of its checks. */
 
 import type { ParsedOptions } from "./_qemu_opts.ts";
+import type { ChardevError } from "./error.ts";
 import { KEEP_ONE, leaveOut, NEEDS_TLS, refuse } from "./_refuse.ts";
 
 /** Where a socket leads to: at most one of path, fd and host. */
@@ -21,8 +22,8 @@ export function checkPlace(given: ParsedOptions): void {
   }
 }
 
-/** What cannot go together. */
-export function checkConflicts(given: ParsedOptions): void {
+/** Finds what cannot go together; QEMU looks for credentials before it does. */
+export function findConflict(given: ParsedOptions): ChardevError | undefined {
   const { text } = given;
   const server = given.bool("server") ?? false;
   const tls = given.string("tls-creds") !== undefined;
@@ -31,50 +32,51 @@ export function checkConflicts(given: ParsedOptions): void {
   // A socket that leads nowhere is a descriptor without a number.
   const fd = !unix && given.string("host") === undefined;
   if (fd && reconnect !== undefined) {
-    throw refuse(
+    return refuse(
       text,
       `'${reconnect}' option is incompatible with 'fd' address type`,
       leaveOut(reconnect),
     );
   }
   if (fd && tls && !server) {
-    throw refuse(
+    return refuse(
       text,
       "'tls_creds' option is incompatible with 'fd' address type as client",
       "a client with TLS needs host=, the name that it verifies",
     );
   }
   if (unix && tls) {
-    throw refuse(
+    return refuse(
       text,
       "'tls_creds' option is incompatible with 'unix' address type",
       "TLS needs host= and port=; a unix socket is protected by the mode of its folder",
     );
   }
   if (given.string("tls-authz") !== undefined && !tls) {
-    throw refuse(text, "'tls_authz' option requires 'tls_creds' option", NEEDS_TLS);
+    return refuse(text, "'tls_authz' option requires 'tls_creds' option", NEEDS_TLS);
   }
   if (given.string("tls-hostname") !== undefined && !tls) {
-    throw refuse(text, "'tls-hostname' option requires 'tls-creds' option", NEEDS_TLS);
+    return refuse(text, "'tls-hostname' option requires 'tls-creds' option", NEEDS_TLS);
   }
   if (server) {
     if (reconnect !== undefined) {
-      throw refuse(
+      return refuse(
         text,
         `'${reconnect}' option is incompatible with socket in server listen mode`,
         leaveOut(reconnect),
       );
     }
-    return;
+    return undefined;
   }
   if (given.bool("websocket")) {
-    throw refuse(text, "Websocket client is not implemented", leaveOut("websocket"));
+    return refuse(text, "Websocket client is not implemented", leaveOut("websocket"));
   }
   if (given.bool("wait") !== undefined) {
-    throw refuse(
+    return refuse(
       text,
       "'wait' option is incompatible with socket in client connect mode",
       "wait= is for server=on",
     );
   }
+  return undefined;
 }

@@ -2,9 +2,10 @@
 
 import { printable } from "../base/mod.ts";
 import { type Address, checkAddress } from "../channel/mod.ts";
-import { checkConflicts, checkPlace } from "./_conflicts.ts";
+import { checkPlace, findConflict } from "./_conflicts.ts";
 import type { ParsedOptions } from "./_qemu_opts.ts";
 import { refuse } from "./_refuse.ts";
+import type { ChardevError } from "./error.ts";
 import type { CommonChardev, DescriptorAddress, SocketChardev, SocketProtocol } from "./kinds.ts";
 
 /** Length of an address's `sun_path` in bytes (unix(7)), all of which an untight name takes. */
@@ -22,7 +23,9 @@ export function readSocket(
   take?: TakeDescriptor,
 ): SocketChardev {
   checkPlace(given);
-  checkConflicts(given);
+  const conflict = findConflict(given) ?? (take === undefined ? findFault(given) : undefined);
+  const tlsCreds = given.string("tls-creds");
+  if (conflict !== undefined && tlsCreds === undefined) throw conflict;
   const server = given.bool("server") ?? false;
   return {
     kind: "socket",
@@ -34,7 +37,8 @@ export function readSocket(
     nodelay: given.bool("nodelay") ?? !given.bool("delay"),
     reconnect: readReconnect(given),
     ...definedOnly({
-      tlsCreds: given.string("tls-creds"),
+      conflict,
+      tlsCreds,
       tlsAuthz: given.string("tls-authz"),
       tlsHostname: given.string("tls-hostname"),
     }),
@@ -89,17 +93,21 @@ function readDescriptor(
   take: TakeDescriptor | undefined,
 ): DescriptorAddress {
   const fd = given.string("fd") ?? "";
-  if (take !== undefined) return { kind: "fd", fd, take: () => take(fd) };
-  if (!/^-?\d{1,9}$/.test(fd)) {
-    throw refuse(
-      given.text,
-      `Unable to parse FD number ${printable(fd)}`,
-      fd === ""
-        ? "say where: host=…,port=… or path=…"
-        : "fd= takes the number of a socket that was passed in: fd=3",
-    );
-  }
-  return { kind: "fd", fd };
+  return take === undefined ? { kind: "fd", fd } : { kind: "fd", fd, take: () => take(fd) };
+}
+
+/** Finds what is wrong with the number of a descriptor. */
+function findFault(given: ParsedOptions): ChardevError | undefined {
+  if (given.string("path") !== undefined || given.string("host") !== undefined) return undefined;
+  const fd = given.string("fd") ?? "";
+  if (/^-?\d{1,9}$/.test(fd)) return undefined;
+  return refuse(
+    given.text,
+    `Unable to parse FD number ${printable(fd)}`,
+    fd === ""
+      ? "say where: host=…,port=… or path=…"
+      : "fd= takes the number of a socket that was passed in: fd=3",
+  );
 }
 
 function readReconnect(given: ParsedOptions): number {

@@ -2,6 +2,7 @@
 
 import type { Address } from "../channel/mod.ts";
 import type { OptionWarning } from "./_qemu_opts.ts";
+import type { ChardevError } from "./error.ts";
 
 export type { OptionWarning } from "./_qemu_opts.ts";
 
@@ -57,6 +58,8 @@ export interface SocketChardev extends CommonChardev {
   readonly tlsAuthz?: string;
   /** Name to verify instead of the host; not an option of QEMU. */
   readonly tlsHostname?: string;
+  /** Which options exclude each other, with `tlsCreds`: QEMU finds the credentials first. */
+  readonly conflict?: ChardevError;
 }
 
 /** Standard input and output of the program. */

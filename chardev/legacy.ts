@@ -66,12 +66,16 @@ export function parseLegacy(text: string, options: LegacyOptions): Chardev {
   const chardev = text.startsWith("chardev:") ? options.find?.(text.slice(8)) : undefined;
   if (chardev !== undefined) return chardev;
   const failed = `could not connect ${device} device to character backend '${printable(text)}'`;
+  if (device === "") return parseForm(text, id, failed);
+  const adding = (error: ChardevError) =>
+    new ChardevError(error.code, { ...error.facts, hint: [failed, ...error.hints] });
   try {
-    return parseForm(text, id, failed);
+    const parsed = parseForm(text, id, failed);
+    if (parsed.kind !== "socket" || parsed.conflict === undefined) return parsed;
+    return { ...parsed, conflict: adding(parsed.conflict) };
   } catch (error) {
-    if (!(error instanceof ChardevError) || error.code !== "OPTION" || device === "") throw error;
-    if (error.message === failed) throw error;
-    throw new ChardevError("OPTION", { ...error.facts, hint: [failed, ...error.hints] });
+    if (!(error instanceof ChardevError) || error.code !== "OPTION") throw error;
+    throw error.message === failed ? error : adding(error);
   }
 }
 

@@ -14,7 +14,8 @@ const RINGBUF_SIZE = 65536;
 
 /**
  * Parses the text of `--chardev`. What QEMU refuses is refused in its words; what it takes and does
- * nothing with is in `ignored`.
+ * nothing with is in `ignored`. Options that exclude each other are told of by {@linkcode planTls}
+ * where there are credentials to be found first.
  *
  * @example A server of QEMU's manual
  * ```ts

@@ -17,13 +17,18 @@ export type TlsPlan = Pick<TlsOptions, "creds" | "hostname" | "authorize">;
  * server socket is the TLS server). A TLS client verifies the host that was dialled; where it
  * listens there is none, and `tls-hostname=` must say it.
  *
- * @throws {CredsError} `NO_TLS_CREDS` or `NOT_TLS_CREDS` If there are no such credentials.
- * @throws {ChardevError} `ROLE` if a listening TLS client does not know whom to expect,
+ * @throws {CredsError} `NO_TLS_CREDS` or `NOT_TLS_CREDS` If there are no such credentials,
+ * `WRONG_ENDPOINT` if QEMU would not take them where its options exclude each other as well.
+ * @throws {ChardevError} `OPTION` if its options exclude each other, `ROLE` if a listening TLS client does not know whom to expect,
  * `NO_EFFECT` if a TLS server is given a name to verify, or if credentials that look at no
  * certificate are given an authorization, which would let everybody in.
  */
 export function planTls(chardev: SocketChardev, objects: ObjectRegistry): TlsPlan | undefined {
   if (chardev.tlsCreds === undefined) return undefined;
+  if (chardev.conflict !== undefined) {
+    objects.tlsCreds(chardev.tlsCreds, chardev.server ? "server" : "client");
+    throw chardev.conflict;
+  }
   const creds = findCreds(objects, chardev.tlsCreds, chardev.server);
   if (chardev.tlsAuthz !== undefined) checkAuthorizes(creds);
   const authorize = chardev.tlsAuthz === undefined

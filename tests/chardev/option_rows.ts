@@ -87,18 +87,6 @@ export const REFUSED_BY_QEMU: readonly (readonly [text: string, message: string]
   ],
   ["socket,id=c0,fd=99,reconnect=1", "'reconnect' option is incompatible with 'fd' address type"],
   [
-    "socket,id=c0,fd=99,tls-creds=client0",
-    "'tls_creds' option is incompatible with 'fd' address type as client",
-  ],
-  [
-    "socket,id=c0,path=/nowhere/s,tls-creds=server0,server=on,wait=off",
-    "'tls_creds' option is incompatible with 'unix' address type",
-  ],
-  [
-    "socket,id=c0,path=/nowhere/s,tls-creds=client0",
-    "'tls_creds' option is incompatible with 'unix' address type",
-  ],
-  [
     "socket,id=c0,host=127.0.0.1,port=1,tls-authz=a",
     "'tls_authz' option requires 'tls_creds' option",
   ],
@@ -122,6 +110,77 @@ export const REFUSED_BY_QEMU: readonly (readonly [text: string, message: string]
   [
     "socket,id=c0,host=[::1],port=0,server=on,wait=off",
     "address resolution failed for [::1]:0: Name or service not known",
+  ],
+];
+
+/**
+ * What is refused where there are `server0`, `client0` and `az0`, which are no credentials; `nope`
+ * is nothing.
+ */
+export const REFUSED_WITH_OBJECTS: readonly (readonly [text: string, message: string])[] = [
+  ["socket,id=c0,fd=99,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  ["socket,id=c0,fd=x,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  ["socket,id=c0,fd=x,reconnect=1,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  ["socket,id=c0,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  ["socket,id=c0,fd=x,server=on,tls-creds=az0", "Object with id 'az0' is not TLS credentials"],
+  [
+    "socket,id=c0,fd=99,tls-creds=client0",
+    "'tls_creds' option is incompatible with 'fd' address type as client",
+  ],
+  [
+    "socket,id=c0,fd=99,reconnect=1,tls-creds=client0",
+    "'reconnect' option is incompatible with 'fd' address type",
+  ],
+  ["socket,id=c0,fd=99,tls-creds=server0", "Expected TLS credentials for a client endpoint"],
+  ["socket,id=c0,path=/nowhere/s,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  [
+    "socket,id=c0,path=/nowhere/s,server=on,wait=off,tls-creds=nope",
+    "No TLS credentials with id 'nope'",
+  ],
+  ["socket,id=c0,path=/nowhere/s,tls-creds=az0", "Object with id 'az0' is not TLS credentials"],
+  [
+    "socket,id=c0,path=/nowhere/s,tls-creds=server0,server=on,wait=off",
+    "'tls_creds' option is incompatible with 'unix' address type",
+  ],
+  [
+    "socket,id=c0,path=/nowhere/s,tls-creds=client0,server=on,wait=off",
+    "Expected TLS credentials for a server endpoint",
+  ],
+  [
+    "socket,id=c0,path=/nowhere/s,tls-creds=client0",
+    "'tls_creds' option is incompatible with 'unix' address type",
+  ],
+  [
+    "socket,id=c0,path=/nowhere/s,tls-creds=server0",
+    "Expected TLS credentials for a client endpoint",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,reconnect=1,tls-creds=nope",
+    "No TLS credentials with id 'nope'",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,reconnect=1,tls-creds=client0",
+    "Expected TLS credentials for a server endpoint",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,reconnect=1,tls-creds=server0",
+    "'reconnect' option is incompatible with socket in server listen mode",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=1,websocket=on,tls-creds=nope",
+    "No TLS credentials with id 'nope'",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=1,websocket=on,tls-creds=client0",
+    "Websocket client is not implemented",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=1,wait=on,tls-creds=nope",
+    "No TLS credentials with id 'nope'",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=1,wait=on,tls-creds=client0",
+    "'wait' option is incompatible with socket in client connect mode",
   ],
 ];
 

@@ -236,6 +236,11 @@ Deno.test("parseLegacy() and planTls() advise what goes with either TCP role", (
   const { hints } = assertThrows(() => parseLegacy("tcp:h", { id: "serial0" }), ChardevError);
   assertEquals(hints, ["write tcp:HOST:PORT, and ,server=on behind it to listen"]);
   using objects = new ObjectRegistry({ engine: undefined as unknown as Engine });
+  const late = parseLegacy("unix:/s,tls-creds=t", { id: "serial0" });
+  assertEquals(late.kind === "socket" && late.conflict?.hints, [
+    "could not connect serial device to character backend 'unix:/s,tls-creds=t'",
+    "TLS needs host= and port=; a unix socket is protected by the mode of its folder",
+  ]);
   for (const [more, endpoint] of [["", "client"], [",server=on", "server"]] as const) {
     const chardev = parseSocketChardev(`socket,id=s0,host=h,port=1,tls-creds=t${more}`);
     const error = assertThrows(() => planTls(chardev, objects), CredsError);
@@ -270,7 +275,8 @@ Deno.test("parseSocketChardev() names only options that it then takes", () => {
   for (const [names, more] of [[anywhere, ""], [server, ",server=on"], [client, ""]] as const) {
     assert(names !== undefined && names.length > 1);
     for (const name of names) {
-      parseSocketChardev(`socket,id=c0,${texts[name] ?? `host=h,port=1,${name}=on`}${more}`);
+      const text = `socket,id=c0,${texts[name] ?? `host=h,port=1,${name}=on`}${more}`;
+      assertEquals(parseSocketChardev(text).conflict, undefined, text);
     }
   }
   assertEquals(hints.length, 3);

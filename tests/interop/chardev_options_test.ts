@@ -4,7 +4,12 @@ import { VirtcredsError } from "../../base/mod.ts";
 import { ChardevError, parseChardev, parseSocketChardev, planTls } from "../../chardev/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
-import { REFUSED_BY_QEMU, REFUSED_SERIALS, TAKEN_BY_QEMU } from "../chardev/option_rows.ts";
+import {
+  REFUSED_BY_QEMU,
+  REFUSED_SERIALS,
+  REFUSED_WITH_OBJECTS,
+  TAKEN_BY_QEMU,
+} from "../chardev/option_rows.ts";
 import { run } from "../support/command.ts";
 import { programTest } from "../support/programs.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
@@ -65,6 +70,10 @@ programTest(
       const text = `socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off,tls-creds=${creds}`;
       const error = assertThrows(() => planTls(parseSocketChardev(text), objects), Error);
       assertEquals((await ask(qemu, text)).message, error.message, text);
+    }
+    for (const [text, message] of REFUSED_WITH_OBJECTS) {
+      const error = assertThrows(() => planTls(parseSocketChardev(text), objects), Error, "", text);
+      assertEquals([error.message, (await ask(qemu, text)).message], [message, message], text);
     }
     for (const [text, ...warnings] of TAKEN_BY_QEMU) {
       assertEquals(await ask(qemu, text), { message: "", warnings }, text);
