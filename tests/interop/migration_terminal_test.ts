@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { start } from "../chardev/process.ts";
 import { PROJECT } from "../support/command.ts";
 import { programTest } from "../support/programs.ts";
@@ -51,5 +51,33 @@ programTest(
     await terminal.untilOut("multifd: on");
     await terminal.type("\x15\x17quit\r");
     await terminal.exit;
+  },
+);
+
+programTest(
+  "both ends draw their progress on a terminal, and wipe it for what they say",
+  ["script"],
+  async () => {
+    const onTerminal = (command: string) => start("script", ["-qfec", command, "/dev/null"]);
+    const listening = "--incoming tcp:127.0.0.1:0 --guest-ram 24M";
+    await using target = onTerminal(`${program("migration/target.ts")} ${listening}`);
+    await target.untilOut("listening on tcp:127.0.0.1:");
+    const [, uri] = /listening on (tcp:\S+)/.exec(target.stdout())!;
+    // Takes longer than two seconds; a line comes twice in one.
+    const slow = "--guest-ram 24M --parameter max-bandwidth=10M --json >/dev/null";
+    await using source = onTerminal(`${program("migration/source.ts")} --migrate ${uri} ${slow}`);
+    assertEquals(await source.exit, 0, source.stdout());
+    assertEquals(await target.exit, 0, target.stdout());
+    const wiped = (text: string) => text.replaceAll("\r\x1b[K", "<wiped>");
+    const sent = wiped(source.stdout());
+    const shown = [...sent.matchAll(/<wiped>sent (\d+) MB, \d+ MB\/s, pass 1, (\d+) MB left/g)];
+    assert(shown.length >= 2, sent);
+    const numbers = shown.map(([, bytes, left]) => [Number(bytes), Number(left)] as const);
+    for (const [i, [bytes, left]] of numbers.slice(1).entries()) {
+      assert(bytes >= numbers[i]![0] && left <= numbers[i]![1], sent);
+    }
+    assertMatch(sent, /MB left<wiped>waiting for the destination's acknowledgement/);
+    assertMatch(sent, /(\n|<wiped>)completed: .*acknowledged by the destination\r\n$/);
+    assertMatch(wiped(target.stdout()), /<wiped>received \d+ MB, \d+ MB\/s<wiped>.*completed: /);
   },
 );
