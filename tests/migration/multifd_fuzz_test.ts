@@ -15,13 +15,16 @@ import { sendStream } from "../../migration/send.ts";
 import { initialState } from "../../migration/state.ts";
 import { StreamWriter } from "../../migration/stream_writer.ts";
 import { pair } from "../support/channels.ts";
+import { buffersInUse, watchBuffers } from "../support/memory.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { joined, RAM, randomFrom } from "./streams.ts";
 
 const MiB = 2 ** 20;
 const GUEST = MiB / 4;
-/** Bytes that the garbage of any number of small migrations stays below. */
-const GARBAGE = 256 * MiB;
+/** MiB of buffers that one small migration over two channels stays below. */
+const TAKEN = 16;
+/** MiB of buffers that are left in use after any number of them. */
+const LEFT = 8;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -141,7 +144,8 @@ Deno.test("mutated multifd packets are refused with their offset, or change a pa
       recordings.push([compression, all]);
     }
   }
-  const before = Deno.memoryUsage().rss;
+  const before = buffersInUse();
+  const buffers = watchBuffers();
   let refused = 0;
   for (let run = 0; run < count; run++) {
     const random = randomFrom(seed + run);
@@ -150,6 +154,7 @@ Deno.test("mutated multifd packets are refused with their offset, or change a pa
     const hurt = Math.floor(random() * whole.length);
     const mutation = MUTATIONS[Math.floor(random() * MUTATIONS.length)]!;
     const all = whole.map((bytes, i) => i === hurt ? mutation(bytes.slice(), random) : bytes);
+    buffers.turn();
     try {
       await play(all, compression);
     } catch (error) {
@@ -162,8 +167,10 @@ Deno.test("mutated multifd packets are refused with their offset, or change a pa
       assert(error.facts.offset! <= Math.max(...all.map(({ length }) => length)), what);
     }
   }
-  const grown = Deno.memoryUsage().rss - before;
-  assert(grown < GARBAGE, `${grown} bytes more after ${count} migrations`);
+  buffers.turn();
+  assert(buffers.most < TAKEN, `${buffers.most} MiB taken by one migration`);
+  const grown = buffersInUse() - before;
+  assert(grown < LEFT, `${grown} MiB more in use after ${count} migrations`);
   assert(refused > count / 4, `${refused} of ${count}`);
   soakRow("mutated multifd packets", count, `${refused} refused, no crash, no hang`);
 });
@@ -192,10 +199,18 @@ Deno.test("a multifd packet's announced bytes cost nothing: 4 GiB are refused, t
   };
   const main = new StreamWriter().header("pc").ramStart(RAM, [{ name: "r", usedLength: GUEST }])
     .finish();
-  const before = Deno.memoryUsage().rss;
-  for (const [bytes, text] of [[0xffffffff, "is too large at byte 0"], [MiB, "ends at byte 320"]]) {
-    const channels = new Array<Uint8Array>(128).fill(header(bytes as number));
-    await assertRejects(() => play([main, ...channels], "none"), MigrationError, text as string);
+  const refused: readonly [dataBytes: number, text: string, each: number][] = [
+    // A channel has room for one packet of pages from the start, and at most for one of 1 MiB.
+    [0xffffffff, "is too large at byte 0", 0.6],
+    [MiB, "ends at byte 320", 1.8],
+  ];
+  for (const [bytes, text, each] of refused) {
+    const channels = new Array<Uint8Array>(128).fill(header(bytes));
+    buffersInUse();
+    const buffers = watchBuffers();
+    buffers.turn();
+    await assertRejects(() => play([main, ...channels], "none"), MigrationError, text);
+    buffers.turn();
+    assert(buffers.most < 4 + 128 * each, `${buffers.most} MiB for 128 channels of ${bytes} bytes`);
   }
-  assert(Deno.memoryUsage().rss - before < GARBAGE);
 });

@@ -1,16 +1,20 @@
-import { assert, assertInstanceOf, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { MigrationError } from "../../migration/error.ts";
 import { readStream } from "../../migration/stream_reader.ts";
+import { buffersInUse, watchBuffers } from "../support/memory.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
 import { StreamWriter } from "../../migration/stream_writer.ts";
-import { hex, joined, randomFrom, records } from "./streams.ts";
+import { hex, joined, RAM, randomFrom, records } from "./streams.ts";
 
 const WHOLE = joined(records());
-/** Bytes that the garbage of any number of small streams stays below. */
-const GARBAGE = 256 * 1024 * 1024;
-/** Bytes that hundreds of readers stay below which were promised gigabytes. */
-const PROMISED = 64 * 1024 * 1024;
+/** MiB of buffers that reading one small stream stays below, whatever it announces. */
+const TAKEN = 4;
+/** MiB of buffers that hundreds of readers stay below which were promised gigabytes. */
+const PROMISED = 8;
+
+const MiB = 2 ** 20;
+const head = () => new StreamWriter().header("pc");
 
 type Mutation = (bytes: Uint8Array<ArrayBuffer>, random: () => number) => Uint8Array<ArrayBuffer>;
 
@@ -50,7 +54,8 @@ const MUTATIONS: readonly Mutation[] = [
 Deno.test("readStream() survives mutated streams: an exact error or a summary, little memory", () => {
   const count = soakCount(10_000);
   const seed = Date.now() | 0;
-  const before = Deno.memoryUsage().rss;
+  const before = buffersInUse();
+  const buffers = watchBuffers();
   let refused = 0;
   for (let run = 0; run < count; run++) {
     const random = randomFrom(seed + run);
@@ -58,7 +63,8 @@ Deno.test("readStream() survives mutated streams: an exact error or a summary, l
     for (let i = 0; i < 1 + 2 * random() && bytes.length >= 8; i++) {
       bytes = MUTATIONS[Math.floor(random() * MUTATIONS.length)]!(bytes, random);
     }
-    const reader = readStream();
+    buffers.turn();
+    const reader = readStream({ postcopy: run % 2 === 1 });
     const step = 1 + Math.floor(random() * 5000);
     try {
       for (let at = 0; at < bytes.length; at += step) reader.push(bytes.subarray(at, at + step));
@@ -71,8 +77,10 @@ Deno.test("readStream() survives mutated streams: an exact error or a summary, l
       assert((error.facts.offset ?? 0) <= bytes.length, what);
     }
   }
-  const grown = Deno.memoryUsage().rss - before;
-  assert(grown < GARBAGE, `${grown} bytes more after ${count} streams`);
+  buffers.turn();
+  assert(buffers.most < TAKEN, `${buffers.most} MiB taken by one stream`);
+  const grown = buffersInUse() - before;
+  assert(grown < TAKEN, `${grown} MiB more in use after ${count} streams`);
   soakRow("mutated migration streams", count, `${refused} refused, no crash, no hang`);
 });
 
@@ -102,22 +110,69 @@ Deno.test("readStream() survives random bytes behind a good header", () => {
   soakRow("readStream(): random bytes", soakCount(10_000), "refused or read, no crash");
 });
 
-Deno.test("readStream() does not believe a length: announced bytes cost nothing", () => {
-  const before = Deno.memoryUsage().rss;
-  const readers = [];
-  const head = () => new StreamWriter().header("pc");
-  // The largest that is not refused at once: a description of 16 MiB, a name, a discard list.
-  const announced = [
-    head().u8(0).u8(6).u32(16 * 1024 * 1024).finish(),
+/** What announces as much as is not refused at once, and says no more. */
+const ANNOUNCED: readonly [what: string, bytes: Uint8Array<ArrayBuffer>][] = [
+  ["a description of 16 MiB", head().u8(0).u8(6).u32(16 * MiB).finish()],
+  [
+    "a description of 16 MiB that has begun",
     head().sectionHead(1, { sectionId: 1, idstr: "x" })
-      .u8(0).u8(6).u32(16 * 1024 * 1024).bytes(hex("7b22")).finish(),
-    head().u8(8).u16(6).u16(0xffff).finish(),
-  ];
+      .u8(0).u8(6).u32(16 * MiB).bytes(hex("7b22")).finish(),
+  ],
+  ["a list of discarded pages", head().u8(8).u16(6).u16(0xffff).finish()],
+  ["a package of 256 MiB", head().command("PACKAGED", hex("10000000")).finish()],
+  [
+    "a block of memory of 1 TiB",
+    head().ramStart(RAM, [{ name: "r", usedLength: 2 ** 40 }]).finish(),
+  ],
+];
+
+Deno.test("readStream() does not believe a length: announced bytes cost nothing", () => {
+  const before = buffersInUse();
+  const buffers = watchBuffers();
+  const readers = [];
   for (let i = 0; i < 300; i++) {
-    const reader = readStream();
-    reader.push(announced[i % announced.length]!);
+    buffers.turn();
+    const reader = readStream({ postcopy: true });
+    reader.push(ANNOUNCED[i % ANNOUNCED.length]![1]);
     readers.push(reader);
   }
-  assert(Deno.memoryUsage().rss - before < PROMISED);
-  for (const reader of readers) assertThrows(() => reader.end(), MigrationError);
+  buffers.turn();
+  assert(buffers.most < TAKEN, `${buffers.most} MiB taken by one stream`);
+  const grown = buffersInUse() - before;
+  assert(grown < PROMISED, `${grown} MiB held by ${readers.length} readers`);
+  for (const [i, reader] of readers.entries()) {
+    const [what] = ANNOUNCED[i % ANNOUNCED.length]!;
+    assertThrows(() => reader.end(), MigrationError, "the stream is not complete", what);
+  }
+});
+
+Deno.test("readStream() refuses 4 GiB where they are announced, and takes no memory for them", () => {
+  const at = head().finish().length;
+  const refused: readonly [string, Uint8Array<ArrayBuffer>, number][] = [
+    [
+      "it announces a package of 4294967295 bytes",
+      head().command("PACKAGED", hex("ffffffff")).finish(),
+      at,
+    ],
+    [
+      "it announces a description of 4294967295 bytes",
+      head().u8(0).u8(6).u32(0xffffffff).finish(),
+      at + 1,
+    ],
+  ];
+  const buffers = watchBuffers();
+  for (const [cause, bytes, offset] of refused) {
+    buffers.turn();
+    const error = assertThrows(
+      () => readStream({ postcopy: true }).push(bytes),
+      MigrationError,
+    );
+    assertEquals([error.code, error.facts.cause, error.facts.offset], [
+      "STREAM_LIMIT",
+      cause,
+      offset,
+    ]);
+  }
+  buffers.turn();
+  assert(buffers.most < TAKEN, `${buffers.most} MiB taken by one stream`);
 });
