@@ -3,7 +3,7 @@
 import type { TlsChannel } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { readFull } from "./_read_exact.ts";
-import { watchChannel } from "./_watch.ts";
+import { watchChannel, type WatchOptions } from "./_watch.ts";
 import { noFirstByte, type ReceiveOptions } from "./receive.ts";
 
 /** Longest time in ms that a source may take for its first byte. */
@@ -17,11 +17,12 @@ const FIRST_BYTE_TIMEOUT = 30_000;
 export async function firstBytes(
   channel: ByteChannel,
   count: number,
-  options: Pick<ReceiveOptions, "firstByteTimeout" | "signal">,
+  options: Pick<ReceiveOptions, "firstByteTimeout" | "signal"> & Pick<WatchOptions, "maySleep">,
 ): Promise<Uint8Array<ArrayBuffer>> {
   using watch = watchChannel(channel, {
     idleTimeout: options.firstByteTimeout ?? FIRST_BYTE_TIMEOUT,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.maySleep === undefined ? {} : { maySleep: options.maySleep }),
   });
   const bytes = new Uint8Array(count);
   try {

@@ -92,6 +92,14 @@ export class PostcopyPages {
     }
   }
 
+  /** Pages that have not come, once the guest runs here. */
+  get missing(): number {
+    if (!this.#running) return 0;
+    let missing = 0;
+    for (const seen of this.#blocks.values()) missing += seen.pages - seen.count;
+    return missing;
+  }
+
   /**
    * Checks that nothing is missing at the end.
    *
@@ -99,9 +107,8 @@ export class PostcopyPages {
    * @throws {MigrationError} `STREAM`.
    */
   finish(offset: number): void {
-    let missing = 0;
-    for (const seen of this.#blocks.values()) missing += seen.pages - seen.count;
-    if (!this.#running || missing === 0) return;
+    const { missing } = this;
+    if (missing === 0) return;
     throw new MigrationError("STREAM", {
       text: `${missing} pages of the guest never came`,
       offset,

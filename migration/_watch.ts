@@ -18,6 +18,8 @@ export interface WatchOptions {
   /** Longest silence in ms. */
   readonly idleTimeout: number;
   readonly signal?: AbortSignal;
+  /** Whether silence is no fault for now. */
+  readonly maySleep?: () => boolean;
 }
 
 /** Watches until disposed; one coarse timer for all reads instead of one for each. */
@@ -25,7 +27,7 @@ export function watchChannel(
   channel: Pick<ByteChannel, "peer" | "close">,
   options: WatchOptions,
 ): Watch {
-  const { idleTimeout, signal } = options;
+  const { idleTimeout, signal, maySleep } = options;
   let cause: unknown;
   let last = performance.now();
   let paused = false;
@@ -34,7 +36,7 @@ export function watchChannel(
     channel.close();
   };
   const timer = setInterval(() => {
-    if (paused || performance.now() - last < idleTimeout) return;
+    if (paused || performance.now() - last < idleTimeout || maySleep?.()) return;
     end(
       new MigrationError("PEER_SILENT", {
         peer: channel.peer,

@@ -35,7 +35,8 @@ const CAPABILITIES = {
   "validate-uuid": "absent",
   "background-snapshot": "absent",
   "zero-copy-send": "absent",
-  "postcopy-preempt": "absent",
+  /** A target takes what comes on a connection of urgent pages, whether this is on or not. */
+  "postcopy-preempt": "idle",
 } as const;
 
 /** The name of a capability. */

@@ -5,6 +5,7 @@ import { PostcopyPages } from "./_postcopy.ts";
 import { readSome, restAfter } from "./_read_exact.ts";
 import { StreamRecords } from "./_stream_records.ts";
 import { SyncGate } from "./_sync_gate.ts";
+import { lastWord, receiveUrgentPages, type UrgentConnections } from "./_urgent_pages.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
 import { WayBack } from "./_way_back.ts";
 import { MigrationError } from "./error.ts";
@@ -27,8 +28,8 @@ export interface PageReceiveOptions extends Omit<ReceiveOptions, "begin"> {
   /** Channels beside the main one, by their numbers, their first messages read. */
   readonly channels?: readonly ByteChannel[];
   readonly compression?: MultifdCompression;
-  /** Whether the source may switch to post-copy. */
-  readonly postcopy?: boolean;
+  /** Where the pages may come from that are asked for; the source may switch to post-copy then. */
+  readonly urgent?: UrgentConnections;
 }
 
 /**
@@ -62,6 +63,8 @@ class PageReceiver {
   #sink: PageSink | undefined;
   /** Whether the guest was switched over before all of it had come. */
   #switched = false;
+  #urgent: Promise<void> | undefined;
+  #urgentChannel: ByteChannel | undefined;
   #failure: { readonly error: unknown } | undefined;
   /** What the channels beside the main one have brought. */
   readonly #counted = { bytes: 0, normal: 0, zero: 0 };
@@ -74,12 +77,12 @@ class PageReceiver {
     this.#records = new StreamRecords((bytes) =>
       this.#package === undefined ? this.#sink!.records(bytes) : this.#package.bytes(bytes)
     );
-    this.#postcopy = options.postcopy
+    this.#postcopy = options.urgent !== undefined
       ? new PostcopyPages((message) => this.#back.send(message))
       : undefined;
     this.#reader = readStream({
       multifd: this.#channels.length > 0,
-      postcopy: options.postcopy ?? false,
+      postcopy: options.urgent !== undefined,
       visitor: {
         blocks: (...list) => this.#list(...list),
         page: (...page) => this.#sink!.page(...page),
@@ -103,8 +106,12 @@ class PageReceiver {
       const sink = this.#sink = this.#postcopy?.through(own) ?? own;
       await this.#pump(sink);
       if (this.#gate.arrived > 0) throw this.#channelsAhead();
-      this.#postcopy?.finish(this.#reader.bytes);
-      if (this.#switched) sink.records(this.#description());
+      if (this.#switched) {
+        await this.#endOfUrgentPages();
+        this.#postcopy?.finish(this.#reader.bytes);
+        this.#closeMemory();
+        sink.records(this.#description());
+      }
       watch.pause(true);
       await sink.commit();
       watch.pause(false);
@@ -117,6 +124,7 @@ class PageReceiver {
       if (watch.cause === undefined) await this.#back.refuse();
       this.#close();
       await this.#beside;
+      if (this.#urgentChannel !== undefined) await this.#urgent;
       this.#sink?.discard();
       throw watch.cause ?? error;
     } finally {
@@ -177,7 +185,9 @@ class PageReceiver {
     if (command.name === "PACKAGED") this.#package = new StreamWriter();
     if (command.name === "POSTCOPY_RUN") {
       this.#switched = true;
+      this.#package ??= new StreamWriter();
       this.#postcopy?.run();
+      this.#awaitUrgentPages();
     }
     // What is left is a stream without post-copy.
     const { name, value } = command;
@@ -187,11 +197,55 @@ class PageReceiver {
   }
 
   #endOfMemory(): void {
+    // After a switch the last pages may still be on their way on the connection of urgent ones.
+    if (!this.#switched) this.#closeMemory();
+  }
+
+  #closeMemory(): void {
     this.#sink!.end();
     if (this.#package === undefined) return;
     const devices = this.#package.finish();
     this.#package = undefined;
     this.#sink!.records(devices);
+  }
+
+  #awaitUrgentPages(): void {
+    this.#urgent = this.options.urgent!.joined.then(async (channel) => {
+      this.#urgentChannel = channel;
+      try {
+        await this.#receiveUrgentPages(channel);
+      } catch (error) {
+        this.#failure ??= { error };
+        this.main.close();
+      }
+    });
+  }
+
+  async #receiveUrgentPages(channel: ByteChannel): Promise<void> {
+    const last = { bytes: 0, normal: 0, zero: 0 };
+    await receiveUrgentPages(channel, {
+      pageSize: this.#reader.summary().pageSize,
+      blocks: [...this.#blocks.values()],
+      visitor: this.#sink!,
+      watch: this.#watch,
+      onPages: async (bytes, { normal, zero }) => {
+        this.#counted.bytes += bytes - last.bytes;
+        this.#counted.normal += normal - last.normal;
+        this.#counted.zero += zero - last.zero;
+        Object.assign(last, { bytes, normal, zero });
+        await this.#sink!.drain();
+        if (!this.#reader.complete) this.#postcopy?.ask();
+        this.#progress();
+      },
+    });
+  }
+
+  /** What was asked for may be on its way when the main connection has come to its end. */
+  async #endOfUrgentPages(): Promise<void> {
+    const { isExpected = false } = this.options.urgent ?? {};
+    if (this.#urgentChannel !== undefined) await this.#urgent;
+    else if (isExpected && this.#postcopy!.missing > 0) await lastWord(this.#urgent!);
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /** A post-copy stream has no description of its devices; a plain one ends with one. */
@@ -265,6 +319,7 @@ class PageReceiver {
 
   #close(): void {
     this.main.close();
+    this.#urgentChannel?.close();
     for (const channel of this.#channels) channel.close();
   }
 }

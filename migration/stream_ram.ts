@@ -82,7 +82,11 @@ export class RamState {
     /** Bytes of a page of the target; also one more than the mask of the flags. */
     readonly pageSize: number,
     readonly options: RamOptions,
-  ) {}
+    /** What is known of the memory already, where another connection has listed it. */
+    known: readonly RamBlock[] = [],
+  ) {
+    for (const block of known) this.#add(block);
+  }
 
   /** Whether words of their own say when channels must have caught up, not each section's end. */
   get flushesByWord(): boolean {
@@ -242,9 +246,13 @@ export class RamState {
       const pageSize = postcopy ? yield* this.#hugePageSize(input) : undefined;
       if (this.options.ignoreShared) yield* input.skip(8);
       const block = { name, usedLength, ...(pageSize === undefined ? {} : { pageSize }) };
-      this.blocks.push(block);
-      this.#byName.set(name, block);
+      this.#add(block);
     }
+  }
+
+  #add(block: RamBlock): void {
+    this.blocks.push(block);
+    this.#byName.set(block.name, block);
   }
 
   /**

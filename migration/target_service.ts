@@ -15,6 +15,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { type Acceptor, onlyConnection } from "./_acceptor.ts";
 import { firstBytes, pushedBack, sourceOf } from "./_first_bytes.ts";
 import { MultifdGathering } from "./_multifd_gather.ts";
+import { UrgentConnections } from "./_urgent_pages.ts";
 import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import { guestMemory } from "./guest_memory.ts";
 import { MULTIFD_INIT_BYTES, type MultifdCompression, readMultifdInit } from "./multifd_packet.ts";
@@ -25,7 +26,7 @@ import { receivePages } from "./receive_pages.ts";
 import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink, type StreamSink } from "./sink.ts";
-import { MULTIFD_MAGIC } from "./stream_constants.ts";
+import { MULTIFD_MAGIC, QEMU_VM_FILE_MAGIC } from "./stream_constants.ts";
 import { isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** ms of rest after the kernel refused to accept. */
@@ -120,6 +121,7 @@ class Target {
   readonly #waiting: WaitingRoom;
   readonly #gathering: MultifdGathering | undefined;
   readonly #compression: MultifdCompression;
+  readonly #urgent = new UrgentConnections();
   #active = false;
 
   constructor(readonly options: TargetOptions, readonly listener: Acceptor) {
@@ -221,9 +223,16 @@ class Target {
       return { reception };
     }
     const source = sourceOf(channel, tls);
-    const first = await firstBytes(channel, 4, options);
+    const maySleep = () => this.#urgent.belongs(source);
+    const first = await this.#urgent.silence(
+      source,
+      channel,
+      () => firstBytes(channel, 4, { ...options, maySleep }),
+    );
+    if (first === undefined) return undefined;
+    const word = new DataView(first.buffer).getUint32(0);
     const gathering = this.#gathering;
-    if (gathering !== undefined && new DataView(first.buffer).getUint32(0) === MULTIFD_MAGIC) {
+    if (gathering !== undefined && word === MULTIFD_MAGIC) {
       const rest = await firstBytes(channel, MULTIFD_INIT_BYTES - 4, options);
       const init = new Uint8Array(MULTIFD_INIT_BYTES);
       init.set(first);
@@ -238,21 +247,31 @@ class Target {
       return undefined;
     }
     const main = pushedBack(channel, first);
+    if (word !== QEMU_VM_FILE_MAGIC && maySleep() && this.#urgent.join(main)) {
+      this.#waiting.leave(waiting);
+      return undefined;
+    }
     const channels = await this.#channelsOf(source, main);
     const guest = guestRam === undefined ? undefined : guestMemory(guestRam);
+    let began = false;
     const reception = await receivePages(main, {
       ...options,
       channels,
       compression: this.#compression,
-      postcopy,
+      ...(postcopy ? { urgent: this.#urgent } : {}),
       begin: () => {
         try {
-          return begin(() => guest ?? this.#pageSink());
+          const sink = begin(() => guest ?? this.#pageSink());
+          if (postcopy) this.#urgent.begin(source);
+          began = postcopy;
+          return sink;
         } catch (error) {
           for (const one of channels) one.close();
           throw error;
         }
       },
+    }).finally(() => {
+      if (began) this.#urgent.end();
     });
     return guest === undefined ? { reception } : { reception, digests: await guest.digests() };
   }
