@@ -6,6 +6,7 @@ export * from "./board.ts";
 export * from "./describe.ts";
 export * from "./dial.ts";
 export * from "./error.ts";
+export * from "./farewell.ts";
 export * from "./filename.ts";
 export * from "./hang_up.ts";
 export * from "./join_ends.ts";

@@ -7,6 +7,7 @@ import { backoff } from "./backoff.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
 import { isPeerFault } from "./error.ts";
+import { describeEnd, sayGoodbye } from "./farewell.ts";
 import { connectedName, disconnectedName } from "./filename.ts";
 import { hangUp } from "./hang_up.ts";
 import type { SocketChardev } from "./kinds.ts";
@@ -22,7 +23,8 @@ export interface SocketEvents {
   /** `waiting`: its name, where nothing goes on without its first client. */
   listening(address: ChardevServer["address"], waiting?: string): void;
   connected(channel: ChardevChannel): void;
-  left(peer: string): void;
+  /** In words, as {@linkcode describeEnd} gives it. */
+  left(how: string): void;
   /** A client was sent away, or a peer refused us. */
   refused(peer: string, error: unknown): void;
   /** It did not come up or broke, and is dialled again after `wait` ms. */
@@ -115,8 +117,9 @@ export async function socketEnd(
 
   /** Tells why a connection is gone; a client that would end with it throws that instead. */
   async function leave(channel: ChardevChannel, fault?: unknown): Promise<void> {
-    channel.close();
     current = undefined;
+    if (fault === undefined) await sayGoodbye(channel);
+    else channel.close();
     if (signal.aborted) return;
     const end = fault === undefined
       ? { by: "peer" as const, received, sent: 0 }
@@ -127,14 +130,14 @@ export async function socketEnd(
     const refusal = hangUp(channel, end, performance.now() - started) ?? fault;
     if (received > 0) pauses.reset();
     if (server !== undefined) {
-      if (refusal === undefined) events.left(channel.peer);
+      if (refusal === undefined) events.left(describeEnd(channel, true));
       else events.refused(channel.peer, refusal);
       over = options.once === true && refusal === undefined && server.waiting === 0;
     } else if (chardev.reconnect > 0) {
-      events.left(channel.peer);
+      events.left(describeEnd(channel, true));
       await again(refusal ?? `${channel.peer} has left`);
     } else if (refusal !== undefined) throw refusal;
-    else events.left(channel.peer);
+    else events.left(describeEnd(channel, true));
   }
 
   const end: Backend = {
@@ -191,7 +194,7 @@ export async function socketEnd(
     async [Symbol.asyncDispose]() {
       stop.abort();
       first.reject(signal.reason);
-      current?.close();
+      if (current !== undefined) await sayGoodbye(current);
       await server?.[Symbol.asyncDispose]();
       log[Symbol.dispose]();
     },

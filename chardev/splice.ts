@@ -1,8 +1,9 @@
 /** A connection joined to the local side, until either side ends. */
 
 import { pause, unlessAborted, type VirtcredsError } from "../base/mod.ts";
-import type { ByteChannel } from "../engine/mod.ts";
+import type { ChardevChannel } from "./describe.ts";
 import { isPeerFault } from "./error.ts";
+import { sayGoodbye } from "./farewell.ts";
 import type { LocalEnd } from "./local.ts";
 import { sendTyped } from "./typed.ts";
 import { untilQuit } from "./until_quit.ts";
@@ -44,12 +45,13 @@ export type SpliceEnd = SpliceCause & { readonly received: number; readonly sent
  * The end of the local input is not the end at once: what the peer still sends is passed on until
  * it has been silent for `quiet`, then the peer gets the end of the stream and has as long again.
  * A local input that ends before its first byte (`</dev/null`) is no side at all: the connection
- * is only listened to, until the peer ends it. A key that ends it all does so at once.
+ * is only listened to, until the peer ends it. A key that ends it all does so at once. Inside TLS
+ * the peer is told of every end.
  *
  * @throws What the local end throws, and the reason of the signal if it aborts.
  */
 export async function splice(
-  channel: ByteChannel,
+  channel: ChardevChannel,
   local: LocalEnd,
   options: SpliceOptions = {},
 ): Promise<SpliceEnd> {
@@ -58,6 +60,7 @@ export async function splice(
   let sent = 0;
   let received = 0;
   let heard = performance.now();
+  let broken = false;
 
   async function receive(): Promise<"peer" | "gone"> {
     let buffer = new Uint8Array(FIRST_BUFFER);
@@ -139,9 +142,11 @@ export async function splice(
     return { by, received, sent };
   } catch (error) {
     if (!isPeerFault(error)) throw error;
+    broken = true;
     return { by: "fault", error, received, sent };
   } finally {
     stop.abort();
-    channel.close();
+    if (broken) channel.close();
+    else await sayGoodbye(channel);
   }
 }

@@ -180,7 +180,7 @@ export function socketEvents(id: string): SocketEvents {
       const { describeChannel } = await import("../chardev/mod.ts");
       say(`${id}: connected: ${describeChannel(channel)}`);
     },
-    left: (peer) => say(`${id}: ${peer} has left`),
+    left: (how) => say(`${id}: ${how}`),
     refused: (peer, error) => sayError(`${id}: ${peer}`, error),
     retrying(error, wait) {
       // Once for each cause: it may go on for days.

@@ -39,7 +39,9 @@ export const chardevClient: Command = {
       const second = devices.backend ?? localStdio();
       return await joinDevices(input, { first: chardev, second, objects });
     }
-    const { describeChannel, ESCAPE_NAME, runClient } = await import("../chardev/mod.ts");
+    const { describeChannel, describeEnd, ESCAPE_NAME, runClient } = await import(
+      "../chardev/mod.ts"
+    );
     await using local = await openLocal(input, devices);
     let told = "";
     return await serveObjects(input, objects, (signal) =>
@@ -55,8 +57,7 @@ export const chardevClient: Command = {
               `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),
             );
           },
-          left: (channel, end) =>
-            say(`${channel.peer} ${end.by === "peer" ? "has left" : "was left"}`),
+          left: (channel, end) => say(describeEnd(channel, end.by === "peer")),
           retrying: (error, wait) => {
             // Once for each cause: it may go on for days.
             if (told === String(error)) return;

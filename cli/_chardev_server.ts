@@ -62,7 +62,9 @@ ${CHARDEV_NOTES}`,
         once: !input.on("serve"),
       });
     }
-    const { describeChannel, ESCAPE_NAME, runServer } = await import("../chardev/mod.ts");
+    const { describeChannel, describeEnd, ESCAPE_NAME, runServer } = await import(
+      "../chardev/mod.ts"
+    );
     await using opened = new AsyncDisposableStack();
     const open = async () => opened.use(await openLocal(input, devices));
     const isHeld = chardev.wait && (devices.backend?.kind ?? "stdio") !== "stdio";
@@ -80,8 +82,7 @@ ${CHARDEV_NOTES}`,
             say(
               `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),
             ),
-          left: (channel, end) =>
-            say(`${channel.peer} ${end.by === "peer" ? "has left" : "was left"}`),
+          left: (channel, end) => say(describeEnd(channel, end.by === "peer")),
           refused: sayError,
           broken: sayError,
           logFailed: (error) => sayError(chardev.id, error),
