@@ -5,6 +5,7 @@ import type { Relayed, RelayEvent } from "../migration/mod.ts";
 import { type Command, usage } from "./_command.ts";
 import { say, sayError, showProgress } from "./_console.ts";
 import { idleTimeout, type MigrationRoom } from "./_migration.ts";
+import { WATCH_FLAGS, watchMigration } from "./_migration_watch.ts";
 import { makeObjects, OBJECT_FLAGS, serveObjects } from "./_objects.ts";
 
 const NOTES = `Multifd, the return path and post-copy pass through: set what both QEMUs need there.
@@ -25,6 +26,7 @@ export const migrationRelay: Command = {
   ],
   flags: [
     ...OBJECT_FLAGS,
+    ...WATCH_FLAGS,
     { name: "incoming", value: "URI", help: "where the source comes to; port 0 takes any" },
     { name: "tls-creds", value: "ID", help: "the credentials towards the source" },
     { name: "tls-authz", value: "ID", help: "the authz object that decides on the source's DN" },
@@ -54,32 +56,41 @@ export const migrationRelay: Command = {
       return parameters;
     };
     return await serveObjects(input, objects, async (signal) => {
-      let moved = 0;
-      using progress = showProgress("relayed", () => moved);
-      const relayed = await room.runRelay({
-        incoming,
-        onward,
-        objects,
-        parameters: of({
-          "tls-creds": input.get("tls-creds"),
-          "tls-authz": input.get("tls-authz"),
-        }),
-        onwardParameters: of({
-          "tls-creds": input.get("onward-tls-creds"),
-          "tls-hostname": input.get("tls-hostname"),
-        }),
-        idleTimeout: idleTimeout(input),
-        signal,
-        onProgress: (bytes) => {
-          moved = bytes;
-        },
-        onEvent: (event) => {
-          progress.clear();
-          tell(event, formatAddress);
-        },
-      });
-      progress.clear();
-      say(summaryLine(room, relayed));
+      const state = room.initialState();
+      using watch = watchMigration(input, room, { side: "relay", state });
+      using progress = showProgress("relayed", () => room.isUnderWay(state) ? state.bytes : 0);
+      const facts: [string, string][] = [];
+      try {
+        const relayed = await room.runRelay({
+          incoming,
+          onward,
+          objects,
+          parameters: of({
+            "tls-creds": input.get("tls-creds"),
+            "tls-authz": input.get("tls-authz"),
+          }),
+          onwardParameters: of({
+            "tls-creds": input.get("onward-tls-creds"),
+            "tls-hostname": input.get("tls-hostname"),
+          }),
+          idleTimeout: idleTimeout(input),
+          signal,
+          state,
+          onEvent: (event) => {
+            progress.clear();
+            tell(event, formatAddress);
+            if (event.kind !== "connected") return;
+            facts.push(["source", event.peer], ["destination", event.onward]);
+          },
+        });
+        progress.clear();
+        say(summaryLine(room, relayed));
+        facts.push(["stream", room.describeContent(relayed.summary)]);
+        facts.push(["connections", `${relayed.connections}`]);
+      } finally {
+        progress.clear();
+        if (state.status !== "none") watch.finish(facts);
+      }
     });
   },
 };

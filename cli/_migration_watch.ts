@@ -1,7 +1,7 @@
 /** What programs and people see of a migration's course: `--json` and `--report`. */
 
 import { VirtcredsError } from "../base/mod.ts";
-import type { MigrationControls } from "../migration/mod.ts";
+import type { MigrationState } from "../migration/mod.ts";
 import type { Flag, Input } from "./_command.ts";
 import { say } from "./_console.ts";
 import { messageOf, type MigrationRoom } from "./_migration.ts";
@@ -20,6 +20,12 @@ export const WATCH_FLAGS: readonly Flag[] = [
 /** ms between two lines of progress. */
 const INTERVAL = 500;
 
+/** What is watched. */
+export interface Watched {
+  readonly side: "source" | "target" | "relay";
+  readonly state: MigrationState;
+}
+
 /** A migration that is watched. */
 export interface MigrationWatch extends Disposable {
   /** Tells of a block of memory. */
@@ -37,7 +43,7 @@ export interface MigrationWatch extends Disposable {
 export function watchMigration(
   input: Input,
   room: MigrationRoom,
-  { side, state }: Pick<MigrationControls, "side" | "state">,
+  { side, state }: Watched,
 ): MigrationWatch {
   const file = input.get("report");
   if (file !== undefined) checkPageFile(file);
@@ -48,7 +54,7 @@ export function watchMigration(
     const timestamp = { seconds: Math.floor(now / 1000), microseconds: now % 1000 * 1000 };
     console.log(JSON.stringify({ event, timestamp, data }));
   };
-  const progress = () => emit("MIGRATION_PROGRESS", room.queryMigrate(state, side));
+  const progress = () => emit("MIGRATION_PROGRESS", progressOf(room, { side, state }));
   let timer: ReturnType<typeof setInterval> | undefined;
   if (isJson) {
     const { onStatus, onPass } = state;
@@ -90,4 +96,10 @@ export function watchMigration(
       recorder?.[Symbol.dispose]();
     },
   };
+}
+
+/** What a monitor would answer; a relay has none, and knows no more than what has passed. */
+function progressOf(room: MigrationRoom, { side, state }: Watched): unknown {
+  if (side !== "relay") return room.queryMigrate(state, side);
+  return { ...room.queryMigrate(state, "target"), transferred: state.bytes };
 }

@@ -21,6 +21,7 @@ import { IDLE_TIMEOUT } from "./receive.ts";
 import { explainHandshake } from "./refusal.ts";
 import { sourceCredentials, targetSecurity } from "./security.ts";
 import { checkedName } from "./source_service.ts";
+import { beginState, endState, type MigrationState, setStatus } from "./state.ts";
 import { readStream } from "./stream_reader.ts";
 import type { StreamSummary } from "./stream_summary.ts";
 
@@ -51,6 +52,8 @@ export interface RelayOptions {
   /** Longest silence in ms of all connections together. */
   readonly idleTimeout?: number;
   readonly signal?: AbortSignal;
+  /** Kept up to date from the source's coming on: `setup` until the destination is dialled. */
+  readonly state?: MigrationState;
   /** Called for each piece, with the bytes of all connections so far. */
   readonly onProgress?: (bytes: number) => void;
   readonly onEvent?: (event: RelayEvent) => void;
@@ -103,6 +106,24 @@ class Relay {
   ) {}
 
   async run(): Promise<Relayed> {
+    const { state, signal } = this.options;
+    try {
+      const relayed = await this.#run();
+      if (state !== undefined) {
+        state.pages = relayed.summary.pages;
+        endState(state, "completed");
+      }
+      return relayed;
+    } catch (error) {
+      // Without a source there was no migration that could fail.
+      if (state !== undefined && this.#start > 0) {
+        endState(state, signal?.aborted ? "cancelled" : "failed", messageOf(error));
+      }
+      throw error;
+    }
+  }
+
+  async #run(): Promise<Relayed> {
     const { signal, idleTimeout = IDLE_TIMEOUT } = this.options;
     using watch = watchChannel({ peer: "the migration", close: () => this.#end() }, {
       idleTimeout,
@@ -175,10 +196,13 @@ class Relay {
   }
 
   async #main(channel: ByteChannel): Promise<void> {
+    const { state } = this.options;
     this.#start = performance.now();
+    if (state !== undefined) beginState(state, "setup");
     const dialled = this.#dial();
     this.#dialling = dialled.catch(() => {});
     const onward = await dialled;
+    if (state !== undefined) setStatus(state, "active");
     this.options.onEvent?.({ kind: "connected", peer: channel.peer, onward: onward.peer });
     const read: ByteChannel["read"] = async (into) => {
       try {
@@ -251,6 +275,7 @@ class Relay {
 
   #count(bytes: number): void {
     this.#bytes += bytes;
+    if (this.options.state !== undefined) this.options.state.bytes = this.#bytes;
     this.#touch();
     this.options.onProgress?.(this.#bytes);
   }
@@ -303,4 +328,8 @@ function lateRead(
     from += count;
     return count;
   };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

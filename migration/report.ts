@@ -6,7 +6,7 @@ import type { MigrationState } from "./state.ts";
 
 /** What a report is made of. */
 export interface ReportFacts {
-  readonly side: "source" | "target";
+  readonly side: "source" | "target" | "relay";
   readonly state: Readonly<MigrationState>;
   readonly course: Course;
   /** Rows of what else is known: peer, machine, cipher. */
@@ -71,7 +71,8 @@ function tile([name, value]: readonly [string, string]): string {
 }
 
 function charts({ samples, marks }: Course): string {
-  if (samples.length < 2) return "<p>It was too short for a curve.</p>";
+  const throughput = rates(samples);
+  if (throughput.length === 0) return "<p>It was too short for a curve.</p>";
   const passes = marks.filter(({ what }) => typeof what === "number" && what > 1);
   const lines = passes.map(({ at, what }) => ({ at, label: String(what) }));
   const has = (pick: (sample: Sample) => number | undefined) =>
@@ -81,7 +82,7 @@ function charts({ samples, marks }: Course): string {
       title: "Throughput",
       note: "bytes a second on the wire",
       marks: lines,
-      series: [{ name: "throughput", tone: "a", points: rates(samples) }],
+      series: [{ name: "throughput", tone: "a", points: throughput }],
       label: (value) => `${size(value)}/s`,
     }),
   ];
@@ -130,6 +131,7 @@ function charts({ samples, marks }: Course): string {
 /** Bytes a second between samples that are at least so many ms apart. */
 function rates(samples: readonly Sample[]): { at: number; value: number }[] {
   const points: { at: number; value: number }[] = [];
+  if (samples.length < 2) return points;
   const span = Math.max(100, samples.at(-1)!.at / 200);
   let from = samples[0]!;
   for (const sample of samples.slice(1)) {

@@ -79,9 +79,11 @@ Deno.test("migrationReport() draws each curve through what was sampled", () => {
 Deno.test("migrationReport() draws no curve of what is not known", () => {
   const samples = SAMPLES.map(({ at, bytes }) => ({ at, bytes }));
   assertEquals([...readCurves(page({ samples, marks: [] })).keys()], ["Throughput"]);
-  const short = page({ samples: samples.slice(0, 1), marks: [] });
-  assertEquals(readCurves(short).size, 0);
-  assertMatch(short, /too short for a curve/);
+  for (const few of [[], samples.slice(0, 1), [samples[0]!, { at: 15, bytes: 7 }]]) {
+    const short = page({ samples: few, marks: [] });
+    assertEquals(readCurves(short).size, 0);
+    assertMatch(short, /too short for a curve/);
+  }
 });
 
 Deno.test("CourseRecorder notes how a migration went on, and each begins anew", async () => {

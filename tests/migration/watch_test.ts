@@ -86,3 +86,40 @@ Deno.test("--json and --report tell of a migration at both of its ends", async (
   // A target knows what comes, and not what is left.
   assertEquals([...page("target").keys()], ["Throughput"]);
 });
+
+Deno.test("a relay's --json and --report tell what passed through it, and what did not", async () => {
+  using temp = temporaryDirectory();
+  const page = `${temp.path}/relay.html`;
+  const through = async (to: string) => {
+    await using relay = startProgram("relay", [
+      ...["--incoming", "tcp:127.0.0.1:0", "--migrate", to, "--json", "--report", page],
+    ]);
+    const [, uri] = await relay.says(/listening on (tcp:\S+)/);
+    await using source = startProgram("source", ["--migrate", uri!, "--guest-ram", "8M", ...SLOW]);
+    await Promise.all([source.exit, relay.exit]);
+    const lines = readLines(relay.stdout());
+    const [said, html] = [relay.stderr(), Deno.readTextFileSync(page)];
+    return { codes: [await source.exit, await relay.exit], lines, said, html };
+  };
+  await using target = await startTarget(["--guest-ram", "8M"]);
+  const whole = await through(target.uri);
+  assertEquals(whole.codes, [0, 0], whole.said);
+  assertEquals(await target.exit, 0);
+  assertEquals(order(whole.lines), ["setup", "active", "completed"].map((s) => `MIGRATION ${s}`));
+  const end = whole.lines.at(-1)!;
+  assertEquals([end.event, end.data.status], ["MIGRATION_PROGRESS", "completed"]);
+  const [, bytes] = /completed: (\d+) bytes/.exec(whole.said)!;
+  assertEquals(end.data.transferred, Number(bytes));
+  assertMatch(whole.html, /<h1>.*Completed<\/h1>/);
+  assertMatch(whole.html, /<th scope="row">destination<\/th><td>127\.0\.0\.1:\d+<\/td>/);
+  const curves = readCurves(whole.html);
+  assertEquals([...curves.keys()], ["Throughput"]);
+  const moved = area(curves.get("Throughput")!);
+  assert(moved > end.data.transferred / 2 && moved < end.data.transferred * 1.05, `${moved}`);
+
+  // Nobody listens there any more.
+  const none = await through(target.uri);
+  assertEquals(none.codes, [1, 1], none.said);
+  assertEquals(order(none.lines), ["MIGRATION setup", "MIGRATION failed"]);
+  assertMatch(none.html, /<p class="error">Failed to connect to .*<\/p>/);
+});
