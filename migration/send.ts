@@ -114,7 +114,8 @@ class Sender {
     const chunks = iterate(this.source.chunks(context));
     // A peer that is gone must not keep stuck what is written to it, or waited for on its behalf.
     this.#peer.then((end) => {
-      if (!this.#isFinal(end) || this.#isWritten) return;
+      // One that has all may say so before our last write has told that it went well.
+      if (!this.#isFinal(end) || this.#isWritten || isConsent(end)) return;
       this.#gone = { error: this.#left(end) };
       this.#onGone(this.#gone.error);
       this.channel.close();
@@ -124,7 +125,10 @@ class Sender {
       for (;;) {
         const { value: chunk, done } = await this.#unlessGone(chunks.next());
         if (done) break;
-        await this.#put(chunk);
+        if (await this.#put(chunk)) continue;
+        // It is done after the last chunk only.
+        if (!(await this.#unlessGone(chunks.next())).done) throw this.#left(await this.#peer);
+        break;
       }
       await this.#unlessGone(context?.multifd?.finish());
       this.#isWritten = true;
@@ -144,15 +148,19 @@ class Sender {
     });
   }
 
-  async #put(chunk: Uint8Array): Promise<void> {
+  /** Gives `false` where the destination has acknowledged everything and takes no more. */
+  async #put(chunk: Uint8Array): Promise<boolean> {
     if (this.watch.cause !== undefined) throw this.watch.cause;
     if (this.#peerEnd !== undefined && this.#isFinal(this.#peerEnd)) {
       throw this.#left(this.#peerEnd);
     }
+    let isTaken = true;
     try {
       await this.channel.write(chunk);
     } catch (error) {
-      throw this.#left(await this.#lastWords(error));
+      const end = await this.#lastWords(error);
+      if (!isConsent(end)) throw this.#left(end);
+      isTaken = false;
     }
     this.#sent += chunk.length;
     this.watch.touch();
@@ -160,6 +168,7 @@ class Sender {
       this.#sent + (this.options.context?.multifd?.bytes ?? 0),
       this.source.length,
     );
+    return isTaken;
   }
 
   /** Without a way back a peer may have nothing to say and still listen (`nc -l >file`). */
@@ -171,7 +180,7 @@ class Sender {
     if (this.source.returnPath) {
       this.options.onSent?.();
       const end = await this.#peer;
-      if (end.kind === "shut" && end.value === 0) return "shut";
+      if (isConsent(end)) return "shut";
       throw this.#left(end);
     }
     let end = await settled(this.#peer, SETTLE);
@@ -226,7 +235,9 @@ class Sender {
     if (end.kind === "shut") {
       return new MigrationError("PEER_FAILED", {
         peer,
-        text: `RP: Sibling indicated error ${end.value}`,
+        text: isConsent(end)
+          ? `the peer acknowledged the stream after ${this.#sent} bytes of it, before its end`
+          : `RP: Sibling indicated error ${end.value}`,
         hint: "the cause is in the target's log",
       });
     }
@@ -241,6 +252,11 @@ class Sender {
       hint: "it refused or gave up: the cause is in the target's log",
     }, end.kind === "broken" ? { cause: end.error } : undefined);
   }
+}
+
+/** The destination has all, and the guest lives there. */
+function isConsent(end: PeerEnd): boolean {
+  return end.kind === "shut" && end.value === 0;
 }
 
 /** Waits for a promise, but not longer than so many ms. */

@@ -72,9 +72,10 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
     await using command = startCommand(address);
     const sending = await sendOver(command, creds, options);
     // What it still does with the bytes, into a file or over a link, belongs to the migration.
-    const code = await unlessAborted(command.exit, signal);
+    const ended = unlessAborted(command.exit, signal);
     // Where the destination has said that it has the guest, it must not go on here as well.
-    if (sending.acknowledged === "shut") return sending;
+    if (sending.acknowledged === "shut") return await ended.then(() => sending, () => sending);
+    const code = await ended;
     if (code !== 0) throw commandFailed(command.peer, code);
     return sending.acknowledged === "unknown" ? { ...sending, acknowledged: "closed" } : sending;
   }

@@ -37,6 +37,33 @@ Deno.test("sendStream() waits for SHUT where the stream opens the way back", asy
   assertEquals((await sending).acknowledged, "shut");
 });
 
+/** Takes bytes, and breaks in the write behind which the destination's answer is there already. */
+function answeredEarly(last: number): ByteChannel {
+  const [a, b] = pair(16 * 1024 * 1024);
+  let written = 0;
+  const write: ByteChannel["write"] = async (bytes) => {
+    written += bytes.length;
+    if (written < last) return await a.write(bytes);
+    await b.write(hex("0001000400000000"));
+    // Until the answer has been read.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    throw new Error("Broken pipe");
+  };
+  return { ...a, write };
+}
+
+Deno.test("sendStream() believes an acknowledgement, whatever its last write says", async () => {
+  assertEquals((await sendStream(answeredEarly(GUEST.length), GUEST)).acknowledged, "shut");
+});
+
+Deno.test("sendStream() believes no acknowledgement of a part of the stream", async () => {
+  await assertRejects(
+    () => sendStream(answeredEarly(9000), GUEST),
+    MigrationError,
+    "bytes of it, before its end",
+  );
+});
+
 /** What the peer does once all is there, and what becomes of the sending. */
 const ANSWERS: readonly [string, (peer: ByteChannel) => Promise<void> | void, RegExp][] = [
   ["SHUT 1", (b) => b.write(hex("0001000400000001")), /^RP: Sibling indicated error 1$/],
