@@ -76,6 +76,11 @@ export const migrationSource: Command = {
       help: "a QEMU's machine type, for a QEMU that is to take the guest: pc-i440fx-7.2",
     },
     {
+      name: "guest-uuid",
+      value: "UUID",
+      help: "what multifd tells a QEMU with -uuid; without it, what --in names, else zeros",
+    },
+    {
       name: "guest-block",
       value: "NAME",
       help: "the name of the memory in that QEMU: pc.ram, or the id of its memory backend",
@@ -93,6 +98,8 @@ export const migrationSource: Command = {
     const address = uri === undefined ? undefined : parseTransport(uri);
     const open = sourceOpener(input);
     const room = await import("../migration/mod.ts");
+    const uuid = input.get("guest-uuid");
+    const named = uuid === undefined ? {} : { uuid: room.parseUuid(uuid) };
     const parameters = readParameters(input, room);
     const capabilities = readCapabilities(input, room);
     const plan = await planMonitors(input);
@@ -112,6 +119,7 @@ export const migrationSource: Command = {
       const stop = new AbortController();
       const controls = room.controlSource({
         ...opened,
+        ...named,
         objects,
         parameters,
         capabilities,

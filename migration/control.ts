@@ -15,6 +15,8 @@ interface Controls {
   readonly capabilities: MigrationCapabilities;
   readonly objects: ObjectRegistry;
   readonly run: RunState;
+  /** UUID of the guest, where it has one. */
+  readonly uuid?: string;
   readonly events: EventHub;
   /** Breaks a migration off; does nothing where there is none. */
   cancel(): void;

@@ -17,6 +17,7 @@ import { PARAMETERS } from "./parameter_table.ts";
 import { describeParameters, parameterName, setParameter } from "./parameters.ts";
 import { describeMigrate } from "./query_migrate.ts";
 import { isUnderWay } from "./state.ts";
+import { NO_UUID } from "./uuid.ts";
 
 /** The commands for one end of a migration. */
 export function migrationHmp(controls: MigrationControls): readonly HmpCommand[] {
@@ -150,7 +151,7 @@ function settingCommands(controls: MigrationControls): HmpCommand[] {
   ];
 }
 
-function guestCommands({ run, objects }: MigrationControls): HmpCommand[] {
+function guestCommands({ run, objects, uuid }: MigrationControls): HmpCommand[] {
   return [
     {
       name: "object_add",
@@ -177,7 +178,7 @@ function guestCommands({ run, objects }: MigrationControls): HmpCommand[] {
     {
       name: "info uuid",
       help: "show the current VM UUID",
-      run: () => "00000000-0000-0000-0000-000000000000",
+      run: () => uuid ?? NO_UUID,
     },
   ];
 }

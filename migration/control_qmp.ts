@@ -30,6 +30,7 @@ import { PARAMETERS, type ParameterSpec } from "./parameter_table.ts";
 import { type MigrationParameters, setParameters } from "./parameters.ts";
 import { queryMigrate } from "./query_migrate.ts";
 import { isUnderWay } from "./state.ts";
+import { NO_UUID } from "./uuid.ts";
 
 /** The commands for one end of a migration. */
 export function migrationQmp(controls: MigrationControls): readonly QmpCommand[] {
@@ -111,7 +112,7 @@ export function migrationQmp(controls: MigrationControls): readonly QmpCommand[]
     qmpCommand({ name: "query-name", run: () => ({}) }),
     qmpCommand({
       name: "query-uuid",
-      run: () => ({ UUID: "00000000-0000-0000-0000-000000000000" }),
+      run: () => ({ UUID: controls.uuid ?? NO_UUID }),
     }),
     qmpCommand({ name: "query-kvm", run: () => ({ enabled: false, present: false }) }),
     qmpCommand({ name: "query-chardev", run: () => [] }),

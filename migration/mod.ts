@@ -38,3 +38,4 @@ export * from "./stream_writer.ts";
 export * from "./target_control.ts";
 export * from "./target_service.ts";
 export * from "./transport.ts";
+export * from "./uuid.ts";

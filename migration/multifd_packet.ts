@@ -5,6 +5,7 @@
 
 import { MigrationError } from "./error.ts";
 import { MULTIFD_MAGIC } from "./stream_constants.ts";
+import { NO_UUID } from "./uuid.ts";
 
 /** The only version there is. */
 export const MULTIFD_VERSION = 1;
@@ -23,7 +24,6 @@ export const MultifdFlag = {
   MULTIFD_FLAG_DEVICE_STATE: 64,
 } as const;
 
-const NO_UUID = "00000000-0000-0000-0000-000000000000";
 const NAME_AT = 64;
 const NAME_BYTES = 256;
 

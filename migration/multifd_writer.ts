@@ -38,7 +38,25 @@ const DATA = MULTIFD_HEADER_BYTES + LIST;
 /** Copies the bytes of a page to a place in a buffer. */
 export type CopyPage = (offset: number, into: Uint8Array, view: DataView, at: number) => void;
 
+/** The error of a channel that the peer has dropped. */
+export function channelLost(
+  { peer }: Pick<ByteChannel, "peer">,
+  id: number,
+  error?: unknown,
+): MigrationError {
+  const reason = error instanceof Error ? `: ${error.message}` : "";
+  return new MigrationError("PEER_CLOSED", {
+    peer,
+    cause: `of multifd channel ${id} to ${peer} before the end of the stream${reason}`,
+    hint: [
+      "multifd and multifd-channels must be the same there; its log says why it refused",
+      "a QEMU with -uuid takes channels of its own guest alone: --guest-uuid UUID",
+    ],
+  }, { cause: error });
+}
+
 interface Lane {
+  readonly id: number;
   readonly channel: ByteChannel;
   readonly codec: MultifdCodec | undefined;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -63,6 +81,7 @@ export class MultifdWriter {
     this.#lanes = channels.map((channel, id) => {
       const bytes = new Uint8Array(DATA + MULTIFD_PACKET_BYTES);
       const lane: Lane = {
+        id,
         channel,
         codec: multifdEncoder(compression, level),
         bytes,
@@ -184,27 +203,23 @@ export class MultifdWriter {
   }
 
   async #write(lane: Lane, bytes: Uint8Array): Promise<void> {
-    await lane.channel.write(bytes);
+    await lane.channel.write(bytes).catch((error) => {
+      throw channelLost(lane.channel, lane.id, error);
+    });
     this.bytes += bytes.length;
   }
 
   /** With TLS 1.3 a server refuses a client only after the client's own handshake. */
   async #listen(channel: ByteChannel, id: number): Promise<void> {
-    let cause = `multifd channel ${id} before the end of the stream`;
+    let lost: unknown;
     try {
       const bytes = new Uint8Array(64);
       while (await channel.read(bytes) !== null);
     } catch (error) {
-      cause += `: ${(error as Error).message}`;
+      lost = error;
     }
     if (this.#finished) return;
-    this.#failure ??= {
-      error: new MigrationError("PEER_CLOSED", {
-        peer: channel.peer,
-        cause: `of ${cause}`,
-        hint: "multifd and multifd-channels must be the same there; its log says why it refused",
-      }),
-    };
+    this.#failure ??= { error: channelLost(channel, id, lost) };
     // Whoever waits for a lane must not wait for ever.
     for (const lane of this.#lanes) lane.channel.close();
   }

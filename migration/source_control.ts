@@ -44,6 +44,8 @@ export interface SourceSetup {
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
   readonly source: StreamSource;
+  /** UUID of the guest; the source's by default. */
+  readonly uuid?: string;
   /** Bytes of memory of the guest. */
   readonly memory: number;
   /** Whether the guest runs until it has gone, or was recorded. */
@@ -61,6 +63,7 @@ export function controlSource(setup: SourceSetup): SourceControls {
   const { parameters, capabilities, objects } = setup;
   tellEvents({ state, capabilities, events });
   const { source } = setup;
+  const uuid = setup.uuid ?? source.uuid;
   const run = makeRunState(setup.running ? "running" : "paused", events, source.run);
   let abort = new AbortController();
   let switchOver = Promise.withResolvers<void>();
@@ -72,6 +75,7 @@ export function controlSource(setup: SourceSetup): SourceControls {
     objects,
     events,
     run,
+    ...(uuid === undefined ? {} : { uuid }),
     migrate(address) {
       abort = new AbortController();
       switchOver = Promise.withResolvers();

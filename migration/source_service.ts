@@ -16,7 +16,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationCapabilities } from "./capabilities.ts";
 import { MigrationError } from "./error.ts";
 import { multifdInit } from "./multifd_packet.ts";
-import { flushesByWord, MultifdWriter } from "./multifd_writer.ts";
+import { channelLost, flushesByWord, MultifdWriter } from "./multifd_writer.ts";
 import type { MigrationParameters } from "./parameters.ts";
 import { explainHandshake } from "./refusal.ts";
 import { sendToFile } from "./send_to_file.ts";
@@ -25,6 +25,7 @@ import { type Sending, type SendOptions, sendStream } from "./send.ts";
 import { SectionType } from "./stream_constants.ts";
 import type { SendContext, StreamSource } from "./stream_file.ts";
 import { descriptorNumber, isSocket, refuseTlsOverFile } from "./transport.ts";
+import { NO_UUID } from "./uuid.ts";
 
 /** How a source works. */
 export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
@@ -33,6 +34,8 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly parameters: Readonly<MigrationParameters>;
   readonly capabilities?: Readonly<MigrationCapabilities>;
   readonly source: StreamSource;
+  /** UUID of the guest, which a QEMU holds against its own `-uuid`; the source's by default. */
+  readonly uuid?: string;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
   /** Called when the connection stands, verified where TLS is on. */
@@ -138,6 +141,7 @@ async function dialChannels(
   options: SourceOptions,
 ): Promise<MultifdWriter> {
   const { address, parameters, source, signal } = options;
+  const { uuid = source.uuid ?? NO_UUID } = options;
   const compression = parameters["multifd-compression"];
   const channels: ByteChannel[] = [];
   try {
@@ -145,8 +149,11 @@ async function dialChannels(
       const raw = await connect(address as Address, signal === undefined ? {} : { signal });
       const { channel } = await secure(raw, creds, options);
       channels.push(channel);
+      const id = channels.length - 1;
       // A QEMU waits for it and shakes no other hand meanwhile.
-      await channel.write(multifdInit({ channel: channels.length - 1 }));
+      await channel.write(multifdInit({ uuid, channel: id })).catch((error) => {
+        throw channelLost(channel, id, error);
+      });
     }
   } catch (error) {
     for (const channel of channels) channel.close();

@@ -34,6 +34,8 @@ export interface StreamSource {
   /** Whether the stream opens the way back, so that the destination answers with SHUT. */
   readonly returnPath: boolean;
   readonly machine?: string;
+  /** UUID of the guest, where the stream or the guest names one. */
+  readonly uuid?: string;
   /** The stream from its start; a chunk is valid until the next one is asked for. */
   chunks(context?: SendContext): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   /** Told that it was not sent: a guest goes on where it was. */
@@ -85,6 +87,7 @@ export async function openStreamFile(
       length: summary.bytes,
       returnPath: summary.returnPath,
       ...(summary.machine === undefined ? {} : { machine: summary.machine }),
+      ...(summary.uuid === undefined ? {} : { uuid: summary.uuid }),
       chunks: ({ multifd } = {}) => {
         const chunks = fileChunks(handle, file, summary.bytes);
         return multifd === undefined ? chunks : splitStream(chunks, multifd);

@@ -190,3 +190,59 @@ programTest(
     }
   },
 );
+
+const UUID = "11111111-2222-3333-4444-55555555abcd";
+
+programTest(
+  "a QEMU with -uuid takes the channels of its own guest, and our source says so of others",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+    const kept = `${temp.path}/guest.mig`;
+    const setCapabilities = ({ qmp }: Qemu, names: readonly string[]) =>
+      qmp.execute("migrate-set-capabilities", {
+        capabilities: names.map((capability) => ({ capability, state: true })),
+      });
+    const machine = "pc-i440fx-7.2";
+    {
+      await using qemu = await startQemu({ machine, args: ["-S", "-uuid", UUID] });
+      await setCapabilities(qemu, ["validate-uuid"]);
+      await qemu.qmp.execute("migrate", { uri: `exec:cat >${kept}` });
+      assertEquals((await migrationEnd(qemu.qmp)).status, "completed");
+    }
+    const builtIn = ["--guest-ram", "32M", "--guest-machine", machine, "--guest-block", "pc.ram"];
+    const rows: readonly [source: readonly string[], secure: boolean, taken: boolean][] = [
+      [[...builtIn, "--guest-uuid", UUID.toUpperCase()], true, true],
+      [["--in", kept], false, true],
+      [["--in", kept, "--guest-uuid", UUID.replace("1", "2")], false, false],
+      [builtIn, false, false],
+      [builtIn, true, false],
+    ];
+    for (const [given, secure, taken] of rows) {
+      await using qemu = await startQemu({
+        machine,
+        memory: "32M",
+        args: ["-S", "-uuid", UUID, "-incoming", "defer"],
+      });
+      if (secure) await qemuTls(qemu, pki.host("vm2"), "server");
+      await setMultifd(qemu, 2, "none", { "validate-uuid": given[0] === "--in" });
+      const address = await listens(qemu);
+      await using source = startProgram("source", [
+        ...(secure ? tlsFlags(pki.host("vm1"), "client") : []),
+        ...flags(2, "none"),
+        ...["--migrate", address, ...given],
+      ]);
+      const what = `${given.join(" ")} ${secure}: ${source.stderr()}${qemu.stderr()}`;
+      assertEquals(await source.exit, taken ? 0 : 1, what);
+      if (taken) {
+        assertEquals((await migrationEnd(qemu.qmp)).status, "completed", qemu.stderr());
+        continue;
+      }
+      const said = source.stderr();
+      assertMatch(said, /error: the peer closed the connection of multifd channel [01] to /);
+      assert(said.includes(`to ${address.slice("tcp:".length)} before the end of the`), said);
+      assertMatch(said, /hint: a QEMU with -uuid .*: --guest-uuid UUID\n/);
+    }
+  },
+);

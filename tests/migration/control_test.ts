@@ -24,6 +24,7 @@ import {
   initialState,
   setStatus,
 } from "../../migration/state.ts";
+import { NO_UUID } from "../../migration/uuid.ts";
 import {
   completeLine,
   executeLine,
@@ -99,6 +100,16 @@ function source({ common }: Shared, migrate: (address: Transport) => Promise<voi
   };
   return { controls, done };
 }
+
+Deno.test("query-uuid and info uuid tell the guest's UUID, or that it has none", async () => {
+  using base = await shared();
+  const { controls } = source(base, () => Promise.resolve());
+  const [none, some] = [NO_UUID, "11111111-2222-3333-4444-555555555555"];
+  assertEquals(await ask(controls, "query-uuid"), { UUID: none });
+  const named = { ...controls, uuid: some };
+  assertEquals(await ask(named, "query-uuid"), { UUID: some });
+  assertEquals((await type(named, "info uuid")).trim(), some);
+});
 
 Deno.test("migrate is under way until its end, and can be cancelled and let go on", async () => {
   using base = await shared();

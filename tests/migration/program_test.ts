@@ -91,6 +91,11 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     2,
     /'tls-creds' takes up to 255/,
   ],
+  [
+    ["source", "--migrate=tcp:127.0.0.1:1", "--guest-ram=1M", "--guest-uuid=1-2"],
+    2,
+    /^error: cannot set 'guest-uuid': '1-2' is no UUID$/m,
+  ],
   [["source", "--migrate", "tcp:127.0.0.1:1"], 2, /nothing to send/],
   [
     ["source", "--migrate=tcp:127.0.0.1:1", "--guest-ram=16M", "--dirty-set=64M"],
@@ -329,6 +334,9 @@ Deno.test("migration source and target go over commands", async () => {
   const got = await virtcreds([...incoming, `exec:cat ${file}`]);
   assertEquals(got.code, 0, got.stderr);
   assertEquals(Deno.readFileSync(`${temp.path}/got`), stream);
+  const whole = await virtcreds([...incoming, `exec:cat ${file}; exit 3`]);
+  assertEquals(whole.code, 0, whole.stderr);
+  assertMatch(whole.stderr, /^completed: .*\nwarning: exec:cat .* ended with exit code 3, /m);
   const cut = await virtcreds([...incoming, `exec:head -c 100 ${file}`]);
   assertEquals(cut.code, 1, cut.stderr);
   assertMatch(cut.stderr, /^error: the stream is not complete: it ends at byte 100,/m);
