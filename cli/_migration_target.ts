@@ -219,6 +219,12 @@ function tell(
     case "active":
       say(`${event.peer}: receiving, ${room.describeTls(event.tls)}`);
       break;
+    case "command failed":
+      say(
+        `warning: ${event.peer} ended with exit code ${event.code}, behind a whole stream`,
+        "what it printed stands above; the migration is complete whatever it says",
+      );
+      break;
     case "refused":
       sayError(event.peer, event.error);
       break;

@@ -2,6 +2,7 @@
 
 import {
   type Address,
+  type CommandChannel,
   type DescriptorAddress,
   descriptorChannel,
   type ExecAddress,
@@ -11,6 +12,7 @@ import {
   startCommand,
   type Transport,
 } from "../channel/mod.ts";
+import { pause } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descriptorNumber } from "./transport.ts";
 
@@ -20,10 +22,21 @@ export interface Acceptor {
   accept: (...options: Parameters<Listener["accept"]>) => Promise<ByteChannel>;
 }
 
+/** What is one connection itself. */
+export interface OnlyConnection extends Acceptor, AsyncDisposable {
+  /** With what a command has failed that has given a whole stream; nothing if it has not. */
+  failure(): Promise<number | undefined>;
+}
+
+/** ms that a command may take to its end behind the stream. */
+const COMMAND_END = 1_000;
+/** The exit code of a command that wrote on to a reader that had all: SIGPIPE. */
+const READ_NO_MORE = 128 + 13;
+
 /** Starts, takes over or opens what is the only connection; disposing ends it. */
 export async function onlyConnection(
   address: Exclude<Transport, Address>,
-): Promise<Acceptor & AsyncDisposable> {
+): Promise<OnlyConnection> {
   const channel = await openConnection(address);
   let isTaken = false;
   return {
@@ -33,8 +46,22 @@ export async function onlyConnection(
       isTaken = true;
       return Promise.resolve(channel);
     },
+    async failure() {
+      if (!isCommand(channel)) return undefined;
+      const late = new AbortController();
+      const code = await Promise.race([
+        channel.exit,
+        pause(COMMAND_END, late.signal).then(() => 0, () => 0),
+      ]);
+      late.abort();
+      return code === 0 || code === READ_NO_MORE ? undefined : code;
+    },
     [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),
   };
+}
+
+function isCommand(channel: ByteChannel): channel is CommandChannel {
+  return "exit" in channel;
 }
 
 async function openConnection(

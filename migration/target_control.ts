@@ -50,6 +50,7 @@ export function controlTarget(setup: TargetSetup): ControlledTarget {
       case "refused":
       case "gathering":
       case "set aside":
+      case "command failed":
         break;
       case "failed":
         endState(state, "failed", messageOf(event.error));

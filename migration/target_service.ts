@@ -2,6 +2,7 @@
 
 import {
   ChannelError,
+  formatTransport,
   listen as listenOn,
   MAX_UNPROVED,
   startTls,
@@ -43,6 +44,8 @@ export type TargetEvent =
   | { readonly kind: "active"; readonly peer: string; readonly tls?: TlsChannel }
   /** A peer that brought no migration: nothing of it was acted on. */
   | { readonly kind: "refused"; readonly peer: string; readonly error: unknown }
+  /** A command of `exec:` that has given a whole stream, and then failed. */
+  | { readonly kind: "command failed"; readonly peer: string; readonly code: number }
   /** A migration that broke. */
   | { readonly kind: "failed"; readonly peer: string; readonly error: unknown }
   | {
@@ -103,7 +106,12 @@ export async function runTarget(options: TargetOptions): Promise<Reception> {
     options.signal?.throwIfAborted();
     await using only = await onlyConnection(address);
     // There is no second one: its first failure is the last.
-    return await new Target({ ...options, once: true, serve: false }, only).run();
+    const reception = await new Target({ ...options, once: true, serve: false }, only).run();
+    const code = await only.failure();
+    if (code !== undefined) {
+      options.onEvent?.({ kind: "command failed", peer: formatTransport(address), code });
+    }
+    return reception;
   }
   await using listener = await listenOn(address);
   return await new Target(options, listener).run();
