@@ -38,7 +38,7 @@ export interface Board extends AsyncDisposable {
   /**
    * Puts a device in the place of one, which is closed once the new one is open.
    *
-   * @throws {ChardevError} `DEVICE` If there is none of that id.
+   * @throws {ChardevError} `DEVICE` If there is none of that id, or it is a mux.
    */
   change(chardev: Chardev): Promise<Backend>;
   /** Closes one that nothing uses. @throws {ChardevError} `DEVICE` If there is none, or it is used. */
@@ -46,6 +46,8 @@ export interface Board extends AsyncDisposable {
   /** Sends a break. @throws {ChardevError} `DEVICE` If there is none. */
   sendBreak(id: string): Promise<void>;
   has(id: string): boolean;
+  /** Whether the program uses a device of this id, or will once its first client is there. */
+  uses(id: string): boolean;
   /** The device of an id, where there is one. */
   find(id: string): Backend | undefined;
   rows(): DeviceRow[];
@@ -53,7 +55,8 @@ export interface Board extends AsyncDisposable {
 
 /** Makes a board without devices. */
 export function makeBoard(options: BoardOptions): Board {
-  const devices = new Map<string, { readonly end: Swappable; readonly used: boolean }>();
+  const devices = new Map<string, Swappable>();
+  const used = new Set<string>();
   /** The ids of those that wait for their first client before they are there. */
   const coming = new Set<string>();
   const stop = new AbortController();
@@ -68,16 +71,25 @@ export function makeBoard(options: BoardOptions): Board {
       keys: options.keysOf?.(chardev) ?? {},
     });
 
-  async function put(chardev: Chardev, used: boolean): Promise<Swappable> {
+  /** What a mux is made of has an id too: `m-base`. */
+  const isBase = (id: string) =>
+    id.endsWith("-base") && devices.get(id.slice(0, -"-base".length))?.base !== undefined;
+  const has = (id: string) => devices.has(id) || isBase(id);
+
+  async function put(chardev: Chardev, use: boolean): Promise<Swappable> {
     const { id } = chardev;
-    if (devices.has(id) || coming.has(id)) {
+    if (has(id) || coming.has(id)) {
       throw new ChardevError("DEVICE", { text: `Chardev with id '${id}' already exists` });
     }
     coming.add(id);
+    if (use) used.add(id);
     try {
       const end = swappable(await open(chardev));
-      devices.set(id, { end, used });
+      devices.set(id, end);
       return end;
+    } catch (error) {
+      used.delete(id);
+      throw error;
     } finally {
       coming.delete(id);
     }
@@ -103,30 +115,40 @@ export function makeBoard(options: BoardOptions): Board {
     },
     use: (chardev) => put(chardev, true),
     async change(chardev) {
-      const { end } = get(chardev.id, "does not exist");
+      const { id } = chardev;
+      if (isBase(id)) {
+        throw new ChardevError("DEVICE", { text: "Chardev user does not support chardev hotswap" });
+      }
+      const end = get(id, "does not exist");
+      if (end.base !== undefined) {
+        throw new ChardevError("DEVICE", { text: "Mux device hotswap not supported yet" });
+      }
       await end.swap(await open(chardev));
       return end;
     },
     async remove(id) {
-      const { end, used } = get(id, "not found");
-      if (used) throw new ChardevError("DEVICE", { text: `Chardev '${id}' is busy` });
+      if (used.has(id) || isBase(id)) {
+        throw new ChardevError("DEVICE", { text: `Chardev '${id}' is busy` });
+      }
+      const end = get(id, "not found");
       devices.delete(id);
       await end[Symbol.asyncDispose]();
     },
     async sendBreak(id) {
-      await get(id, "not found").end.sendBreak?.();
+      if (!isBase(id)) await get(id, "not found").sendBreak?.();
     },
-    has: (id) => devices.has(id),
-    find: (id) => devices.get(id)?.end.device,
+    has,
+    uses: (id) => used.has(id),
+    find: (id) => devices.get(id)?.device,
     rows: () =>
-      [...devices].flatMap(([label, { end, used }]) => {
-        const row = { label, filename: end.filename, frontendOpen: used };
+      [...devices].flatMap(([label, end]) => {
+        const row = { label, filename: end.filename, frontendOpen: used.has(label) };
         if (end.base === undefined) return [row];
         return [row, { ...row, label: `${label}-base`, filename: end.base }];
       }),
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException("all devices are closed", "AbortError"));
-      for (const { end } of devices.values()) await end[Symbol.asyncDispose]();
+      for (const end of devices.values()) await end[Symbol.asyncDispose]();
       devices.clear();
     },
   };

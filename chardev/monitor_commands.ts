@@ -16,6 +16,7 @@ import {
 } from "../monitor/mod.ts";
 import { BACKEND, BACKEND_NAMES, type BackendOptions } from "./_qmp_backend.ts";
 import type { Board } from "./board.ts";
+import { ChardevError } from "./error.ts";
 import type { Chardev } from "./kinds.ts";
 import type { Backend } from "./local.ts";
 import { parseChardev, parseFramed } from "./options.ts";
@@ -37,7 +38,7 @@ export function chardevQmp(board: Board): readonly QmpCommand[] {
       members: { id: text, backend: BACKEND },
       async run({ id, backend }, session) {
         if (!board.has(id)) throw refused(`Chardev '${id}' does not exist`);
-        return ptyAnswer(await adding(id, () => board.change(fromQmp(id, backend, session))));
+        return ptyAnswer(await changing(board, id, () => fromQmp(id, backend, session)));
       },
     }),
     qmpCommand({
@@ -96,7 +97,12 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
       usage: "args",
       help: "add chardev",
       async run(given, session) {
-        const chardev = parseChardev(given.get("args"), takeNamed(session));
+        const text = given.get("args");
+        const taken = /(?:^|,)id=([^,]*)/.exec(text)?.[1];
+        if (taken !== undefined && board.uses(taken)) {
+          throw refused(`Duplicate ID '${taken}' for chardev`);
+        }
+        const chardev = parseChardev(text, takeNamed(session));
         if (board.has(chardev.id)) {
           throw refused(
             `attempt to add duplicate property '${chardev.id}' to object (type 'container')`,
@@ -113,11 +119,11 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
       complete,
       async run(given, session) {
         const [name, options] = [given.get("id"), given.get("args")];
-        if (!board.has(name)) throw refused(`Chardev '${name}' does not exist`);
         if (/(^|,)id=/.test(options)) throw refused("Unexpected 'id' parameter");
         const frame = { text: options, id: name, before: [], anyId: true };
         const chardev = parseFramed(options, "backend", frame, takeNamed(session));
-        return redirected(chardev, await adding(name, () => board.change(chardev)));
+        if (!board.has(name)) throw refused(`Chardev '${name}' does not exist`);
+        return redirected(chardev, await changing(board, name, () => chardev));
       },
     },
     {
@@ -181,12 +187,20 @@ function takeNamed({ descriptors }: MonitorSession): (name: string) => number {
   };
 }
 
+/** Changes a device; in the place of one that nothing uses, QEMU adds it anew. */
+function changing(board: Board, id: string, make: () => Chardev): Promise<Backend> {
+  const work = async () => await board.change(make());
+  return board.uses(id) ? work() : adding(id, work);
+}
+
 /** Says of a failure which device was not added. */
 async function adding(id: string, work: () => Promise<Backend>): Promise<Backend> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof VirtcredsError)) throw error;
+    // What is wrong with the device that is there is told as it is.
+    if (error instanceof ChardevError && error.code === "DEVICE") throw error;
     throw refused(`Failed to add chardev '${id}': ${error.message}`);
   }
 }

@@ -15,13 +15,16 @@ import { chooseEngine } from "../../engine/mod.ts";
 import { openQmp, type QmpClient } from "../../migration/qmp_client.ts";
 import { makeEventHub, type Monitor, serveQmp } from "../../monitor/mod.ts";
 import { pair } from "../support/channels.ts";
+import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-async function openBoard(): Promise<{ board: Board; monitor: Monitor }> {
+async function openBoard(
+  options: readonly string[] = [],
+): Promise<{ board: Board; monitor: Monitor }> {
   const quiet = {
     listening() {},
     connected() {},
@@ -31,6 +34,7 @@ async function openBoard(): Promise<{ board: Board; monitor: Monitor }> {
     logFailed() {},
   };
   const objects = new ObjectRegistry({ engine: await chooseEngine() });
+  for (const option of options) await objects.add(option);
   const board = makeBoard({ objects, events: () => quiet });
   const monitor: Monitor = {
     qmp: chardevQmp(board),
@@ -49,6 +53,8 @@ const inet = (more: Record<string, unknown> = {}, address: Record<string, unknow
   },
 });
 const NULL = { type: "null", data: {} };
+/** Stands for a port that is in use. */
+const TAKEN = "TAKEN";
 
 /** Commands in the order in which both are given them. */
 const COMMANDS: readonly (readonly [command: string, args?: Record<string, unknown>])[] = [
@@ -107,12 +113,60 @@ const COMMANDS: readonly (readonly [command: string, args?: Record<string, unkno
   ["ringbuf-read", { device: "a", size: 3 }],
   ["chardev-change", { id: "zz", backend: NULL }],
   ["chardev-change", { id: "r", backend: NULL }],
+  ["chardev-change", { id: "m", backend: NULL }],
+  ["chardev-change", { id: "m-base", backend: NULL }],
+  ["chardev-remove", { id: "m-base" }],
+  ["chardev-add", { id: "m-base", backend: NULL }],
+  ["chardev-send-break", { id: "m-base" }],
+  ["chardev-add", { id: "n0", backend: NULL }],
+  ["chardev-change", { id: "n0", backend: NULL }],
+  ["chardev-change", { id: "n0", backend: { type: "ringbuf", data: { size: 3 } } }],
+  ["chardev-remove", { id: "n0" }],
   ["chardev-send-break", { id: "zz" }],
   ["chardev-send-break", { id: "a" }],
   ["chardev-remove"],
   ["chardev-remove", { id: "zz" }],
   ["chardev-remove", { id: "b" }],
   ["query-chardev"],
+  ...["nope", "az0", "client0"].flatMap((creds) =>
+    ["c", "n0"].map((id) =>
+      [id === "c" ? "chardev-add" : "chardev-change", {
+        id,
+        backend: inet({ "tls-creds": creds }),
+      }] as const
+    )
+  ),
+  ["chardev-add", { id: "c", backend: inet({ "tls-creds": "server0" }) }],
+  ["chardev-add", { id: "d", backend: inet({}, { port: TAKEN }) }],
+  ["chardev-change", { id: "n0", backend: inet({}, { port: TAKEN }) }],
+  ["chardev-add", { id: "d", backend: inet({ server: false }, { port: "1" }) }],
+  ["query-chardev"],
+];
+
+/** Lines of the human monitor, after the commands. */
+const LINES = [
+  ..."chardev-add|chardev-add null|chardev-add null,id=h|chardev-add null,id=h".split("|"),
+  ..."chardev-add null,id=n0|chardev-add bogus,id=n0,x=1|chardev-add bogus,id=z".split("|"),
+  ..."chardev-add null,id=m-base|chardev-add null,id=z,x=1|chardev-add null,id=0z".split("|"),
+  `chardev-add socket,id=z,host=127.0.0.1,port=${TAKEN},server=on,wait=off`,
+  "chardev-add socket,id=z,host=127.0.0.1,port=1",
+  "chardev-add socket,id=z,host=127.0.0.1,port=0,server=on,wait=off,tls-creds=client0",
+  "chardev-add socket,id=z,path=/nowhere/z,tls-creds=nope",
+  "chardev-add socket,id=z,fd=nope",
+  "chardev-add socket,id=z,fd=nope,tls-creds=nope",
+  ..."chardev-change|chardev-change n0|chardev-change zz null|chardev-change zz bogus".split("|"),
+  ..."chardev-change n0 null|chardev-change n0 null,id=x|chardev-change n0 null,x=1".split("|"),
+  ..."chardev-change m null|chardev-change m-base null|chardev-change n0 ringbuf,size=3".split("|"),
+  `chardev-change n0 socket,host=127.0.0.1,port=${TAKEN},server=on,wait=off`,
+  "chardev-change n0 socket,host=127.0.0.1,port=0,server=on,wait=off,tls-creds=client0",
+  "chardev-change n0 socket,host=127.0.0.1,path=/nowhere/s",
+  `chardev-change h socket,host=127.0.0.1,port=${TAKEN},server=on,wait=off`,
+  ..."chardev-remove|chardev-remove zz|chardev-remove n0|chardev-remove m-base".split("|"),
+  ..."chardev-send-break|chardev-send-break zz|chardev-send-break n0|chardev-send-break m".split(
+    "|",
+  ),
+  ..."chardev-remove c|chardev-remove c|ringbuf_read|ringbuf_read zz 3|ringbuf_read c 3".split("|"),
+  ..."ringbuf_write m x|ringbuf_write zz x|ringbuf_write zz".split("|"),
 ];
 
 /** What a command is answered, without what differs each time. */
@@ -127,12 +181,35 @@ async function answer(qmp: QmpClient, command: string, args?: Record<string, unk
     .sort((one, other) => one.label < other.label ? -1 : 1);
 }
 
+/** What a line is answered first: QEMU adds another line to its parser's errors, we add advice. */
+async function firstLine(qmp: QmpClient, line: string): Promise<string> {
+  const said = await qmp.execute("human-monitor-command", { "command-line": line });
+  return String(said).split(/\r?\n/)[0]!.replace(/^Error: /, "");
+}
+
 programTest(
   "QMP answers of devices are QEMU's, word for word",
   ["qemu-system-x86_64"],
   async () => {
-    await using qemu = await startQemu({ machine: "none" });
-    const { board, monitor } = await openBoard();
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "localhost" }] });
+    const dir = pki.host("localhost");
+    const objects = [
+      `tls-creds-x509,id=server0,dir=${dir},endpoint=server`,
+      `tls-creds-x509,id=client0,dir=${dir},endpoint=client`,
+      "authz-simple,id=az0,identity=x",
+    ];
+    await using qemu = await startQemu({
+      machine: "isapc",
+      args: [
+        ...objects.flatMap((option) => ["-object", option]),
+        ...["-S", "-chardev", "null,id=n0", "-serial", "chardev:n0"],
+      ],
+    });
+    const { board, monitor } = await openBoard(objects);
+    await board.use(parseChardev("null,id=n0"));
+    using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const port = String(taken.addr.port);
     await using _ = board;
     const [here, there] = pair();
     const serving = serveQmp(there, monitor);
@@ -146,13 +223,17 @@ programTest(
         /^error: .*Failed to add chardev 'v': /,
       );
     }
-    for (const [command, args] of COMMANDS) {
+    for (const [command, written] of COMMANDS) {
+      const args = written && JSON.parse(JSON.stringify(written).replace(TAKEN, port));
       const expected = await answer(qemu.qmp, command, args);
       assertEquals(
         await answer(ours, command, args),
         expected,
         `${command} ${JSON.stringify(args)}`,
       );
+    }
+    for (const line of LINES.map((line) => line.replace(TAKEN, port))) {
+      assertEquals(await firstLine(ours, line), await firstLine(qemu.qmp, line), line);
     }
     ours.close();
     await serving;
