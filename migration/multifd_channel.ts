@@ -1,5 +1,6 @@
 /** The receiving end of one channel of multifd: packets in, pages out, a halt at each sync. */
 
+import { printable } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { COMPRESSION_FLAGS, multifdDecoder } from "./_multifd_codec.ts";
 import { readFull } from "./_read_exact.ts";
@@ -92,7 +93,7 @@ function place(
   at: number,
 ): void {
   const block = blockOf(name);
-  if (block === undefined) throw broken(id, at, `multifd: unknown ram block ${name}`);
+  if (block === undefined) throw broken(id, at, `multifd: unknown ram block ${printable(name)}`);
   const view = new DataView(list.buffer, list.byteOffset);
   for (let i = 0; i < normalPages + zeroPages; i++) {
     const offset = view.getUint32(8 * i) * 2 ** 32 + view.getUint32(8 * i + 4);
@@ -100,7 +101,7 @@ function place(
       throw broken(
         id,
         at,
-        `multifd: offset too long ${offset} (max ${block.usedLength - pageSize})`,
+        `multifd: offset too long ${view.getBigUint64(8 * i)} (max ${block.usedLength - pageSize})`,
       );
     }
     if (i < normalPages) sink.page(block, offset, data.subarray(i * pageSize, (i + 1) * pageSize));

@@ -19,9 +19,10 @@ import { plainStream } from "../../migration/page_sink.ts";
 import { receivePages } from "../../migration/receive_pages.ts";
 import { sendStream } from "../../migration/send.ts";
 import { initialState } from "../../migration/state.ts";
+import { StreamWriter } from "../../migration/stream_writer.ts";
 import { pair } from "../support/channels.ts";
 import { soakCount, soakRow } from "../support/soak.ts";
-import { randomFrom, readWhole } from "./streams.ts";
+import { RAM, randomFrom, readWhole } from "./streams.ts";
 
 const MiB = 2 ** 20;
 const UUID = "12345678-9abc-def0-1122-334455667788";
@@ -73,6 +74,69 @@ Deno.test("readMultifdHeader() refuses what a packet cannot have, in QEMU's word
     });
     new DataView(bytes.buffer).setUint32(at, value);
     assertThrows(() => readMultifdHeader(bytes, 4096, 96), MigrationError, text);
+  }
+});
+
+/** What the second packet of a channel must not say of its pages, and what is said to it. */
+const BAD_PAGES: readonly [block: string, offsets: readonly number[], zeroPages: number, string][] =
+  [
+    ["vga.vram", [0], 0, "unknown ram block vga.vram"],
+    ["", [0], 0, "unknown ram block "],
+    ["vga.vram", [0], 1, "unknown ram block vga.vram"],
+    [
+      "\x1b[2J\x1b]0;owned\x07\r\n",
+      [0],
+      0,
+      String
+        .raw`unknown ram block \u{1b}[2J\u{1b}]0;owned\u{7}\u{d}\u{a}`,
+    ],
+    ["\x9b31m", [0], 0, "unknown ram block \u00c2\u203a31m"],
+    ["b".repeat(192), [0], 0, `unknown ram block ${"b".repeat(192)}`],
+    [GUEST_BLOCK, [0, 2048], 0, "offset too long 2048 (max 61440)"],
+    [GUEST_BLOCK, [4097], 1, "offset too long 4097 (max 61440)"],
+    [GUEST_BLOCK, [61_440, 65_536], 0, "offset too long 65536 (max 61440)"],
+    [GUEST_BLOCK, [65_536], 1, "offset too long 65536 (max 61440)"],
+    [GUEST_BLOCK, [61_441], 0, "offset too long 61441 (max 61440)"],
+    [GUEST_BLOCK, [2 ** 32], 0, "offset too long 4294967296 (max 61440)"],
+    [GUEST_BLOCK, [2 ** 62], 0, "offset too long 4611686018427387904 (max 61440)"],
+  ];
+
+/** A packet of pages, or of zeros, at these offsets. */
+function packet(block: string, offsets: readonly number[], zeroPages: number): Uint8Array {
+  const normalPages = offsets.length - zeroPages;
+  const bytes = new Uint8Array(MULTIFD_HEADER_BYTES + 8 * 128 + 4096 * normalPages);
+  writeMultifdHeader(bytes, {
+    ...{ flags: 0, slots: 128, normalPages, zeroPages, packet: 0, block },
+    dataBytes: 4096 * normalPages,
+  });
+  const view = new DataView(bytes.buffer, MULTIFD_HEADER_BYTES);
+  for (const [i, offset] of offsets.entries()) view.setBigUint64(8 * i, BigInt(offset));
+  return bytes;
+}
+
+Deno.test("receivePages() refuses a packet's unknown block and bad offsets, and says where", async () => {
+  const usedLength = 16 * 4096;
+  const head = new StreamWriter().header("pc").ramStart(RAM, [{ name: GUEST_BLOCK, usedLength }]);
+  const good = packet(GUEST_BLOCK, [0, 61_440], 0);
+  for (const [block, offsets, zeroPages, text] of BAD_PAGES) {
+    const [[source, main], [theirs, ours]] = [pair(), pair()];
+    const receiving = receivePages(main, {
+      begin: () => guestMemory(usedLength),
+      channels: [ours],
+      idleTimeout: 5_000,
+    });
+    receiving.catch(() => {});
+    await source.write(head.finish().slice());
+    await theirs.write(good);
+    await theirs.write(packet(block, offsets, zeroPages));
+    const error = await assertRejects(() => receiving, MigrationError);
+    assertEquals(
+      [error.code, error.message],
+      ["STREAM", `failed to receive packet via multifd channel 0: multifd: ${text} at byte 9536`],
+    );
+    assertEquals(error.facts.offset, good.length);
+    // Whoever prints it, nothing in it moves a cursor.
+    assert(!/\p{Cc}/u.test(error.message + error.facts.text), JSON.stringify(error.message));
   }
 });
 
