@@ -11,6 +11,7 @@ const CHARDEV_ERRORS = {
   NO_EFFECT: (f) => `option '${f.option}' has no effect ${f.cause}`,
   ROLE: (f) => f.text ?? `cannot start TLS: ${f.cause}`,
   HUNG_UP: (f) => `the peer ended the session: ${f.cause}`,
+  SPEAKS_TLS: () => "the peer speaks TLS, and this device does not",
   WEBSOCKET: (f) => `no WebSocket: ${f.cause}`,
   DEVICE: (f) => f.text ?? `cannot find chardev ${f.value}`,
   BACKEND: (f) => f.text ?? `cannot open ${f.option}: ${f.cause}`,
@@ -20,6 +21,9 @@ const CHARDEV_ERRORS = {
 
 /** Codes that mean that the user's text was wrong, not that the work failed. */
 const USAGE: ReadonlySet<string> = new Set(["OPTION", "UNSUPPORTED", "NO_EFFECT"]);
+
+/** Codes that mean that the peer was not what it should be. */
+const FROM_PEER: ReadonlySet<string> = new Set(["HUNG_UP", "SPEAKS_TLS", "WEBSOCKET"]);
 
 /** The codes of `chardev`. */
 export type ChardevErrorCode = keyof typeof CHARDEV_ERRORS;
@@ -41,5 +45,5 @@ export class ChardevError extends VirtcredsError {
 export function isPeerFault(error: unknown): error is VirtcredsError {
   return error instanceof ChannelError || error instanceof EngineError ||
     error instanceof CredsError ||
-    (error instanceof ChardevError && (error.code === "HUNG_UP" || error.code === "WEBSOCKET"));
+    (error instanceof ChardevError && FROM_PEER.has(error.code));
 }

@@ -9,7 +9,8 @@ const REFUSAL_WINDOW = 5000;
 
 /**
  * Gives the error of a session that ended as one does whose peer did not like our certificate:
- * inside TLS, early, before a byte came, broken or without a goodbye. QEMU says nothing then.
+ * inside TLS, early, before a byte came, broken or without a goodbye. QEMU says nothing then. A
+ * peer that speaks TLS to who does not is one of those.
  *
  * @param duration How long the session was, in ms.
  */
@@ -18,12 +19,35 @@ export function hangUp(
   end: SpliceEnd,
   duration: number,
 ): ChardevError | undefined {
+  if (end.by === "fault" && isSpeaksTls(end.error)) return end.error;
   if (channel.facts === undefined || end.received > 0 || duration > REFUSAL_WINDOW) {
     return undefined;
   }
   if (end.by === "fault") return hungUp(channel, end.error.message);
   if (end.by !== "peer" || channel.closedCleanly) return undefined;
   return hungUp(channel, "it left before it had sent a byte, without a goodbye");
+}
+
+/**
+ * As {@linkcode hangUp}, for who has dialled without TLS: a server that wants it hangs up on what
+ * was said, or resets the connection.
+ */
+export function plainHangUp(channel: ChardevChannel, end: SpliceEnd): ChardevError | undefined {
+  if (channel.facts !== undefined || end.received > 0 || end.by !== "fault") return undefined;
+  return new ChardevError("HUNG_UP", {
+    peer: channel.peer,
+    cause: end.error.message,
+    hint: MAY_WANT_TLS,
+  });
+}
+
+/** What may be the matter with a peer that has left who came without TLS, and said nothing. */
+export const MAY_WANT_TLS =
+  "it said nothing: if it wants TLS, add tls-creds=tls0 to the device, and " +
+  "--object tls-creds-x509,id=tls0,dir=DIR,endpoint=client";
+
+function isSpeaksTls(error: unknown): error is ChardevError {
+  return error instanceof ChardevError && error.code === "SPEAKS_TLS";
 }
 
 function hungUp(channel: ChardevChannel, cause: string): ChardevError {

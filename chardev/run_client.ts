@@ -2,11 +2,12 @@
 
 import { pause } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
+import { isBare, refuseTls } from "./_meets_tls.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
 import { backoff } from "./backoff.ts";
 import { isPeerFault } from "./error.ts";
-import { hangUp } from "./hang_up.ts";
+import { hangUp, plainHangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
 import { keepLog } from "./log.ts";
 import type { SocketChardev } from "./kinds.ts";
@@ -34,6 +35,8 @@ export interface RunClientOptions {
   readonly events: ClientEvents;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** The local side may speak TLS of its own through a device without: its first bytes pass. */
+  readonly carriesTls?: boolean;
   /** What the escape key of `mux=on` does. */
   readonly keys?: MuxHandlers;
   readonly signal?: AbortSignal;
@@ -69,6 +72,7 @@ async function run(
         : { handshakeTimeout: options.handshakeTimeout }),
       ...(signal === undefined ? {} : { signal }),
     });
+    if (options.carriesTls !== true && isBare(chardev)) refuseTls(channel);
     const started = performance.now();
     const end = await runSession(channel, {
       ...options,
@@ -76,7 +80,8 @@ async function run(
       mux: chardev.mux,
       onJoined: events.connected,
     });
-    const refusal = hangUp(channel, end, performance.now() - started);
+    const refusal = hangUp(channel, end, performance.now() - started) ??
+      plainHangUp(channel, end);
     if (end.received > 0) onGood();
     if (refusal !== undefined) throw refusal;
     if (end.by === "fault") throw end.error;

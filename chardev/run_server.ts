@@ -3,6 +3,7 @@
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { type ReadAhead, readAhead } from "./_ahead.ts";
+import { isBare, refuseTls } from "./_meets_tls.ts";
 import { disconnectedName } from "./filename.ts";
 import { hangUp } from "./hang_up.ts";
 import type { LocalEnd } from "./local.ts";
@@ -40,6 +41,8 @@ export interface RunServerOptions {
   readonly keep?: boolean;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** The local side may speak TLS of its own through a device without: its first bytes pass. */
+  readonly carriesTls?: boolean;
   /** What the escape key of `mux=on` does. */
   readonly keys?: MuxHandlers;
   readonly signal?: AbortSignal;
@@ -85,6 +88,7 @@ export async function runServer(chardev: SocketChardev, options: RunServerOption
 
   /** Serves a client to its end; gives whether no other is served after it. */
   async function isLast(channel: ChardevChannel, local: LocalEnd): Promise<boolean> {
+    if (options.carriesTls !== true && isBare(chardev)) refuseTls(channel);
     const started = performance.now();
     const end = await runSession(channel, {
       ...options,

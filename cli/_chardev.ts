@@ -151,6 +151,11 @@ export function sayPty(chardev: Chardev, end: Backend): void {
   );
 }
 
+/** Whether a local side is a program or another device, which may speak TLS of its own. */
+export function carriesTls(backend: Chardev | undefined): boolean {
+  return backend !== undefined && ["exec", "pipe", "socket"].includes(backend.kind);
+}
+
 /** Standard input and output, as a device of its own. */
 export function localStdio(): Chardev {
   return {

@@ -2,6 +2,7 @@
 
 import type { Command } from "./_command.ts";
 import {
+  carriesTls,
   CHARDEV_FLAGS,
   CHARDEV_NOTES,
   escapeKey,
@@ -39,7 +40,7 @@ export const chardevClient: Command = {
       const second = devices.backend ?? localStdio();
       return await joinDevices(input, { first: chardev, second, objects });
     }
-    const { describeChannel, describeEnd, ESCAPE_NAME, runClient } = await import(
+    const { describeChannel, describeEnd, ESCAPE_NAME, MAY_WANT_TLS, runClient } = await import(
       "../chardev/mod.ts"
     );
     await using local = await openLocal(input, devices);
@@ -48,6 +49,7 @@ export const chardevClient: Command = {
       runClient(chardev, {
         objects,
         local,
+        carriesTls: carriesTls(devices.backend),
         keys: { escape: escapeKey(input) },
         signal,
         events: {
@@ -57,7 +59,11 @@ export const chardevClient: Command = {
               `connected: ${describeChannel(channel)}` + (raw ? `; ${ESCAPE_NAME} ends it` : ""),
             );
           },
-          left: (channel, end) => say(describeEnd(channel, end.by === "peer")),
+          left(channel, end) {
+            const byPeer = end.by === "peer";
+            const isSilent = byPeer && end.received === 0 && channel.facts === undefined;
+            say(describeEnd(channel, byPeer), ...isSilent ? [MAY_WANT_TLS] : []);
+          },
           retrying: (error, wait) => {
             // Once for each cause: it may go on for days.
             if (told === String(error)) return;

@@ -2,6 +2,7 @@
 
 import type { Command } from "./_command.ts";
 import {
+  carriesTls,
   CHARDEV_FLAGS,
   CHARDEV_NOTES,
   escapeKey,
@@ -73,6 +74,7 @@ ${CHARDEV_NOTES}`,
       runServer(chardev, {
         objects,
         local,
+        carriesTls: carriesTls(devices.backend),
         keys: { escape: escapeKey(input) },
         keep: input.on("serve"),
         signal,
