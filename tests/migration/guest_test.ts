@@ -46,9 +46,44 @@ Deno.test("builtInGuest() sends again what it wrote meanwhile, and what arrives 
   const parameters = { ...defaultParameters(), "max-bandwidth": 200 * MiB, "downtime-limit": 1 };
   const { state, digest } = await migrated(guest, { parameters });
   assertEquals(digest, await guest.digest());
-  assert(state.ram!.passes > 2, `${state.ram!.passes} passes`);
+  assert(state.ram!.passes > 3, `${state.ram!.passes} passes`);
   assert(state.ram!.normal + state.ram!.duplicate > 32 * MiB / 4096);
   assertEquals(await guest.digest(), digest, "a guest that has gone writes no more");
+});
+
+/** Sends a guest over a link of so many bytes a ms; the clock goes by what the link has carried. */
+async function overLink(limit: number, perMs: number): Promise<MigrationState> {
+  const guest = builtInGuest({ ram: 32 * MiB, dirtyRate: 20 * MiB });
+  const parameters = { ...defaultParameters(), "max-bandwidth": 0, "downtime-limit": limit };
+  const state = initialState();
+  const { now } = performance;
+  let clock = now.call(performance);
+  performance.now = () => clock;
+  try {
+    for await (const chunk of guest.chunks({ state, parameters })) clock += chunk.length / perMs;
+  } finally {
+    performance.now = now;
+  }
+  return state;
+}
+
+Deno.test("builtInGuest() stands still when what is left goes over in downtime-limit, not before", async () => {
+  const perMs = 100 * MiB / 1000;
+  const states: MigrationState[] = [];
+  for (const limit of [200, 20, 1]) {
+    const state = await overLink(limit, perMs);
+    const { downtimeBytes, passes } = state.ram!;
+    const shown = `limit ${limit} ms: ${state.downtime} ms, ${downtimeBytes} bytes, pass ${passes}`;
+    // Each page has a head of eight bytes, and the end of the stream is not counted beforehand.
+    assert(downtimeBytes <= limit * perMs * 1.01 + 1024, shown);
+    assert(state.downtime! <= limit * 1.01 + 0.1, shown);
+    assert(state.downtime! > 0, shown);
+    states.push(state);
+  }
+  // What is written while 32 MiB go over takes 60 ms, and what is written meanwhile 12 ms, and so on.
+  assertEquals(states.map(({ ram }) => ram!.passes), [3, 4, 6]);
+  const left = states.map(({ ram }) => ram!.downtimeBytes);
+  assert(left[0]! > left[1]! && left[1]! > left[2]!, `${left}`);
 });
 
 Deno.test("builtInGuest() never has more left to send than it has memory", async () => {
