@@ -10,6 +10,14 @@ import {
 } from "../os/mod.ts";
 import { ChannelError } from "./error.ts";
 
+/** A descriptor as a channel, and what can be told of it without a byte. */
+export interface DescriptorChannel extends ByteChannel {
+  /** Whether it is open for reading. */
+  readonly isReadable: boolean;
+  /** Whether anybody can answer what is written to it: not a file, nor one way of a pipe. */
+  readonly isAnswered: boolean;
+}
+
 /** A channel over a unix socket that descriptors may come on (SCM_RIGHTS). */
 export interface PassingChannel extends ByteChannel {
   /** Takes the oldest descriptor that came and nobody has taken; it is the caller's to close. */
@@ -21,8 +29,12 @@ export interface PassingChannel extends ByteChannel {
  *
  * @throws {ChannelError} `DESCRIPTOR` If there is none of that number, or FFI is not allowed.
  */
-export function descriptorChannel(number: number, peer = `fd:${number}`): ByteChannel {
-  return overDescriptor(takeOver(number, peer), peer);
+export function descriptorChannel(number: number, peer = `fd:${number}`): DescriptorChannel {
+  const descriptor = takeOver(number, peer);
+  const { isReadable } = descriptor;
+  const info = kindOf(number);
+  const isAnswered = isReadable && !(info?.isFile || info?.isFifo);
+  return { ...overDescriptor(descriptor, peer), isReadable, isAnswered };
 }
 
 /** As {@linkcode descriptorChannel}, for a unix socket: descriptors that come are kept for the caller. */
@@ -84,14 +96,18 @@ function takeOver(number: number, peer: string): Descriptor {
 
 /** What has a number but no bytes, such as the descriptors that a runtime waits with. */
 function refuseOther(number: number, peer: string): void {
-  let info: Deno.FileInfo;
-  try {
-    info = Deno.statSync(`/proc/self/fd/${number}`);
-  } catch {
-    return;
-  }
+  const info = kindOf(number);
+  if (info === undefined) return;
   if (info.isSocket || info.isFifo || info.isFile || info.isCharDevice) return;
   throw new ChannelError("DESCRIPTOR", { peer, cause: "it is no socket, pipe or file" });
+}
+
+function kindOf(number: number): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(`/proc/self/fd/${number}`);
+  } catch {
+    return undefined;
+  }
 }
 
 function overDescriptor(descriptor: Descriptor, peer: string): ByteChannel {

@@ -51,17 +51,27 @@ function folderOf(path: string): string {
   return path.replace(/[^/]*$/, "") || ".";
 }
 
+function behindEnd(peer: string, offset: number, size: number): ChannelError {
+  return new ChannelError("FILE", {
+    peer,
+    cause: `offset ${offset} is not within its ${size} bytes`,
+    hint: "offset= is where a stream begins: take what it was saved with",
+  });
+}
+
 async function openRegular({ path, offset }: FileAddress, peer: string): Promise<Deno.FsFile> {
   let file: Deno.FsFile | undefined;
   try {
     // To open a FIFO waits for its writer, and no signal ends that.
     if (!(await Deno.stat(path)).isFile) throw new Error("Not a regular file");
     file = await Deno.open(path);
+    const { size } = await file.stat();
+    if (offset > 0 && offset >= size) throw behindEnd(peer, offset, size);
     await file.seek(offset, Deno.SeekMode.Start);
     return file;
   } catch (error) {
     file?.close();
-    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotCapable || error instanceof ChannelError) throw error;
     throw new ChannelError("FILE", {
       peer,
       cause: kernelReason(error),

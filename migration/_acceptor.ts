@@ -2,8 +2,10 @@
 
 import {
   type Address,
+  ChannelError,
   type CommandChannel,
   type DescriptorAddress,
+  type DescriptorChannel,
   descriptorChannel,
   type ExecAddress,
   type FileAddress,
@@ -71,10 +73,20 @@ async function openConnection(
     case "exec":
       return startCommand(address);
     case "fd":
-      return descriptorChannel(descriptorNumber(address), `fd:${address.name}`);
+      return readable(descriptorChannel(descriptorNumber(address), `fd:${address.name}`));
     case "file":
       return await openFileChannel(address);
   }
+}
+
+function readable(channel: DescriptorChannel): ByteChannel {
+  if (channel.isReadable) return channel;
+  channel.close();
+  throw new ChannelError("DESCRIPTOR", {
+    peer: channel.peer,
+    cause: "it is open for writing only",
+    hint: "7<FILE behind the command opens it for reading, 7<>/dev/tcp/HOST/PORT for both",
+  });
 }
 
 function untilAborted(signal: AbortSignal | undefined): Promise<never> {

@@ -68,6 +68,10 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   }
   if (address.kind === "fd") {
     const channel = descriptorChannel(descriptorNumber(address), `fd:${address.name}`);
+    if (!channel.isAnswered && (creds !== undefined || options.source.returnPath)) {
+      channel.close();
+      throw unanswered(channel.peer, creds);
+    }
     return await sendOver(channel, creds, options);
   }
   if (address.kind === "exec") {
@@ -84,6 +88,17 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   }
   const raw = await connect(address, signal === undefined ? {} : { signal });
   return await sendOver(raw, creds, options);
+}
+
+function unanswered(peer: string, creds: TlsCreds | undefined): MigrationError {
+  const why = creds === undefined ? "this guest awaits an answer" : "TLS makes a handshake";
+  return new MigrationError("REFUSED", {
+    text: `${peer} is a file or one way of a pipe, which answers nothing, and ${why}`,
+    hint: [
+      "a socket answers: 7<>/dev/tcp/HOST/PORT in bash, or a listening tcp: or unix:",
+      ...(creds === undefined ? ["file:PATH saves a guest without an answer"] : []),
+    ],
+  });
 }
 
 async function sendOver(

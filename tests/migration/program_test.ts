@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, listen } from "../../channel/mod.ts";
-import { type Finished, virtcreds } from "../support/command.ts";
+import { type Finished, PROJECT, run, virtcreds } from "../support/command.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { makePki } from "../support/pki.ts";
 import { startProgram, startTarget, tlsFlags } from "./programs.ts";
@@ -47,6 +47,11 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["target", "--incoming", "fd:999"], 1, /cannot use fd:999: Bad file descriptor/],
   [["target", "--incoming", "fd:name"], 1, /File descriptor named 'name' has not been found/],
   [["target", "--incoming", "file:nope"], 1, /file:nope: No such file .*\nhint: .*: ls -l \.$/],
+  [
+    ["target", "--incoming", `file:${PROJECT}/deno.json,offset=99999999`],
+    1,
+    /deno\.json: offset 99999999 is not within its \d+ bytes$/m,
+  ],
   [["target", "--incoming", "file:/x,offset=y"], 2, /file URI has bad offset y/],
   [
     ["target", "--incoming", "tcp:127.0.0.1:0", "--parameter", "multifd-channels=0"],
@@ -307,6 +312,27 @@ Deno.test("migration source says what the destination must be where TLS does not
   assertEquals(sent.code, 1);
   assertMatch(sent.stderr, /^error: the peer closed the connection .*\nhint: /m);
   await secured.says(/^error: \S+: TLS handshake failed: .*\nhint: the source must migrate with/m);
+});
+
+Deno.test("migration source and target say at once what a descriptor cannot do", async () => {
+  using temp = temporaryDirectory();
+  const program = (name: string, flags: string, after: string) => {
+    const deno = `'${Deno.execPath()}' run -A --config '${PROJECT}/deno.json'`;
+    const text = `${deno} '${PROJECT}/migration/${name}.ts' ${flags} ${after}`;
+    return run("/bin/sh", ["-c", text], { cwd: temp.path });
+  };
+  for (const after of ["7>w.out", "7<>w.out", "7>&1 | cat >w.out"]) {
+    const source = await program("source", "--guest-ram 1M --migrate fd:7", after);
+    assertMatch(
+      source.stderr,
+      /^error: fd:7 is a file or one way of a pipe, .* awaits an answer\n/,
+    );
+    assertMatch(source.stderr, /^hint: file:PATH saves/m);
+    assertEquals(Deno.statSync(`${temp.path}/w.out`).size, 0);
+  }
+  const target = await program("target", "--incoming fd:7", "7>w.out");
+  assertEquals(target.code, 1);
+  assertMatch(target.stderr, /^error: cannot use fd:7: it is open for writing only\nhint: 7<FILE/);
 });
 
 Deno.test("migration source and target go over commands", async () => {
