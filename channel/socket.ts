@@ -8,6 +8,8 @@ import { ChannelError, kernelReason } from "./error.ts";
 export interface SocketOptions {
   /** Sends small writes at once (TCP_NODELAY), `true` by default: Nagle holds them back otherwise. */
   readonly noDelay?: boolean;
+  /** Finds out that a silent peer is gone (SO_KEEPALIVE); `false` by default. */
+  readonly keepAlive?: boolean;
 }
 
 /** A connected TCP or unix socket. */
@@ -24,12 +26,15 @@ export interface SocketChannel extends ByteChannel {
 export function socketChannel(
   conn: Deno.Conn,
   unixPath = "",
-  { noDelay = true }: SocketOptions = {},
+  { noDelay = true, keepAlive = false }: SocketOptions = {},
 ): SocketChannel {
   const peer = describe(conn.remoteAddr, unixPath);
   let closed = false;
   // Small writes are what TLS handshakes and consoles consist of.
-  if (conn.remoteAddr.transport === "tcp") (conn as Deno.TcpConn).setNoDelay(noDelay);
+  if (conn.remoteAddr.transport === "tcp") {
+    (conn as Deno.TcpConn).setNoDelay(noDelay);
+    if (keepAlive) (conn as Deno.TcpConn).setKeepAlive(true);
+  }
 
   function broken(code: "CHANNEL_READ" | "CHANNEL_WRITE", error: unknown): unknown {
     if (closed) return new ChannelError("CHANNEL_CLOSED", { peer });

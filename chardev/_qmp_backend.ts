@@ -1,5 +1,7 @@
 /** The argument `backend` of `chardev-add`, as qapi/char.json and qapi/sockets.json have it. */
 
+import { printable } from "../base/mod.ts";
+import { parseIpAddress } from "../creds/mod.ts";
 import {
   bool,
   int,
@@ -21,8 +23,12 @@ export interface BackendOptions {
   readonly options: readonly (readonly [name: string, value: string])[];
   /** The name of a descriptor that the client has passed. */
   readonly descriptor?: string;
+  /** Whether connections of a socket are kept alive, for which there is no option. */
+  readonly keepAlive?: boolean;
+  /** Whether its address is one of vsock, of which the options hold what is like TCP's. */
+  readonly vsock?: true;
   /** Why no device can be made of it, however well it is written. */
-  readonly unsupported?: string;
+  readonly refusal?: string;
 }
 
 const COMMON = { logfile: optional(text), logappend: optional(bool) } as const;
@@ -87,19 +93,36 @@ const ADDRESS: Shape<BackendOptions> = tagged(["inet", "unix", "vsock", "fd"], (
     return { options: [], descriptor: str };
   }
   if (type === "vsock") {
-    readMembers({ cid: text, port: text }, data, at);
-    return { options: [], unsupported: "socket family AF_VSOCK unsupported" };
+    const { cid } = readMembers({ cid: text, port: text }, data, at);
+    return { options: optionsOf({ host: cid, port: "0" }), vsock: true };
   }
   if (type === "unix") return { options: optionsOf(readMembers(UNIX, data, at)) };
-  const { numeric: _, "keep-alive": _1, mptcp: _2, ...inet } = readMembers(INET, data, at);
-  return { options: optionsOf(inet) };
+  const { numeric, "keep-alive": keepAlive, mptcp, ...inet } = readMembers(INET, data, at);
+  const refusal = mptcp
+    ? "cannot do mptcp here: connections are of TCP alone"
+    : numeric
+    ? notNumeric(inet.host, inet.port)
+    : undefined;
+  return {
+    options: optionsOf(inet),
+    ...(keepAlive === undefined ? {} : { keepAlive }),
+    ...(refusal === undefined ? {} : { refusal }),
+  };
 });
+
+/** What getaddrinfo() says of a name where there must be none. */
+function notNumeric(host: string, port: string): string | undefined {
+  const isName = host !== "" && parseIpAddress(host) === undefined;
+  if (!isName && /^\d*$/.test(port)) return undefined;
+  return `address resolution failed for ${printable(`${host}:${port}`)}: Name or service not known`;
+}
 
 const SOCKET = {
   ...COMMON,
   addr: ADDRESS,
   "tls-creds": optional(text),
   "tls-authz": optional(text),
+  "tls-hostname": optional(text),
   server: optional(bool),
   wait: optional(bool),
   nodelay: optional(bool),

@@ -36,11 +36,15 @@ export async function dialChardev(
   };
   const raw = chardev.address.kind === "fd"
     ? descriptorConnection(chardev.address)
-    : await connect(chardev.address, { ...waiting, noDelay: chardev.nodelay });
+    : await connect(chardev.address, {
+      ...waiting,
+      noDelay: chardev.nodelay,
+      keepAlive: chardev.keepAlive ?? false,
+    });
   try {
     const channel = await insideTls(raw, tls, limits);
     return await startProtocol(channel, chardev, limits);
   } catch (error) {
-    throw explainRefusal(error, tls);
+    throw explainRefusal(error, tls, chardev);
   }
 }

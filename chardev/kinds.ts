@@ -50,6 +50,8 @@ export interface SocketChardev extends CommonChardev {
   readonly telnet?: "telnet" | "tn3270";
   /** Whether small writes go out at once; unlike in QEMU, they do unless told otherwise. */
   readonly nodelay: boolean;
+  /** Whether a silent peer that is gone is found out; QMP alone can say so. */
+  readonly keepAlive?: boolean;
   /** Pause in ms before a client dials again; 0 ends it with its connection. */
   readonly reconnect: number;
   /** Id of the `tls-creds-*` object. */

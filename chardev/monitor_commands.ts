@@ -15,9 +15,10 @@ import {
   text,
 } from "../monitor/mod.ts";
 import { BACKEND, BACKEND_NAMES, type BackendOptions } from "./_qmp_backend.ts";
+import { refuse } from "./_refuse.ts";
 import type { Board } from "./board.ts";
 import { ChardevError } from "./error.ts";
-import type { Chardev } from "./kinds.ts";
+import type { Chardev, SocketChardev } from "./kinds.ts";
 import type { Backend } from "./local.ts";
 import { parseChardev, parseFramed } from "./options.ts";
 import type { RingBuffer } from "./ring_buffer.ts";
@@ -171,11 +172,25 @@ export function chardevHmp(board: Board): readonly HmpCommand[] {
 
 /** Makes a device of a command's argument. */
 function fromQmp(id: string, backend: BackendOptions, session: MonitorSession): Chardev {
-  if (backend.unsupported !== undefined) throw refused(backend.unsupported);
+  if (backend.refusal !== undefined) throw refused(backend.refusal);
   const before = [...backend.options];
   if (backend.descriptor !== undefined) before.push(["fd", backend.descriptor]);
   const frame = { text: id, id, before, anyId: true };
-  return parseFramed("", undefined, frame, takeNamed(session));
+  const chardev = parseFramed("", undefined, frame, takeNamed(session));
+  if (chardev.kind !== "socket") return chardev;
+  if (backend.vsock) return vsockOf(chardev);
+  return backend.keepAlive === undefined ? chardev : { ...chardev, keepAlive: backend.keepAlive };
+}
+
+/** There is none of it; QEMU has none with TLS. */
+function vsockOf(chardev: SocketChardev): Chardev {
+  if (chardev.tlsCreds === undefined) throw refused("socket family AF_VSOCK unsupported");
+  const conflict = refuse(
+    chardev.text,
+    "'tls_creds' option is incompatible with 'vsock' address type",
+    "TLS needs an address of type inet",
+  );
+  return { ...chardev, conflict };
 }
 
 /** Takes what `getfd` has named; one that is refused before is still there. */

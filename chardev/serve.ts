@@ -54,7 +54,10 @@ export async function serveChardev(
   const { tls, handshakeTimeout, onRefused } = options;
   const listener = chardev.address.kind === "fd"
     ? descriptorListener(chardev.address)
-    : await listen(chardev.address, { noDelay: chardev.nodelay });
+    : await listen(chardev.address, {
+      noDelay: chardev.nodelay,
+      keepAlive: chardev.keepAlive ?? false,
+    });
   const stop = new AbortController();
   const { signal } = stop;
   const waiting: ChardevChannel[] = [];
@@ -76,7 +79,9 @@ export async function serveChardev(
       waiting.push(channel);
       arrival.resolve();
     } catch (error) {
-      if (!signal.aborted) onRefused?.(raw.peer, shake.dropped ?? explainRefusal(error, tls));
+      if (!signal.aborted) {
+        onRefused?.(raw.peer, shake.dropped ?? explainRefusal(error, tls, chardev));
+      }
     } finally {
       handshakes.leave(shake);
     }

@@ -52,6 +52,10 @@ const inet = (more: Record<string, unknown> = {}, address: Record<string, unknow
     ...more,
   },
 });
+const vsock = (more: Record<string, unknown>) => ({
+  type: "socket",
+  data: { addr: { type: "vsock", data: { cid: "3", port: "1" } }, ...more },
+});
 const NULL = { type: "null", data: {} };
 /** Stands for a port that is in use. */
 const TAKEN = "TAKEN";
@@ -137,6 +141,16 @@ const COMMANDS: readonly (readonly [command: string, args?: Record<string, unkno
     )
   ),
   ["chardev-add", { id: "c", backend: inet({ "tls-creds": "server0" }) }],
+  ...["nope", "az0", "client0", "server0"].flatMap((creds) =>
+    [true, false].map((server) =>
+      ["chardev-add", { id: "v", backend: vsock({ server, "tls-creds": creds }) }] as const
+    )
+  ),
+  ["chardev-add", { id: "v", backend: vsock({ server: true, reconnect: 1 }) }],
+  ["chardev-add", { id: "v", backend: vsock({ server: false, wait: true }) }],
+  ["chardev-add", { id: "k", backend: inet({}, { numeric: true, host: "localhost" }) }],
+  ["chardev-add", { id: "k1", backend: inet({}, { numeric: true, "keep-alive": true }) }],
+  ["chardev-add", { id: "k2", backend: inet({}, { "keep-alive": false, mptcp: false }) }],
   ["chardev-add", { id: "d", backend: inet({}, { port: TAKEN }) }],
   ["chardev-change", { id: "n0", backend: inet({}, { port: TAKEN }) }],
   ["chardev-add", { id: "d", backend: inet({ server: false }, { port: "1" }) }],
@@ -214,15 +228,16 @@ programTest(
     const [here, there] = pair();
     const serving = serveQmp(there, monitor);
     const ours = await openQmp(here);
-    // What is wrong with the address is for the kernel to say, of which device is not.
-    const vsock = { type: "vsock", data: { cid: "3", port: "1" } };
-    const backend = { type: "socket", data: { addr: vsock, server: false } };
-    for (const qmp of [qemu.qmp, ours]) {
-      assertMatch(
-        String(await answer(qmp, "chardev-add", { id: "v", backend })),
-        /^error: .*Failed to add chardev 'v': /,
-      );
-    }
+    // What is wrong with the address is for QEMU's kernel to say, of which device is not.
+    const plain = { id: "v", backend: vsock({ server: false }) };
+    assertMatch(
+      String(await answer(qemu.qmp, "chardev-add", plain)),
+      /^error: Failed to add chardev 'v': /,
+    );
+    assertEquals(
+      await answer(ours, "chardev-add", plain),
+      "error: Failed to add chardev 'v': socket family AF_VSOCK unsupported",
+    );
     for (const [command, written] of COMMANDS) {
       const args = written && JSON.parse(JSON.stringify(written).replace(TAKEN, port));
       const expected = await answer(qemu.qmp, command, args);
@@ -239,6 +254,53 @@ programTest(
     await serving;
   },
 );
+
+Deno.test("chardev-add in QMP takes tls-hostname and keep-alive, and refuses mptcp", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "localhost" }] });
+  const { board, monitor } = await openBoard([
+    `tls-creds-x509,id=client0,dir=${pki.host("localhost")},endpoint=client`,
+  ]);
+  await using _ = board;
+  const [here, there] = pair();
+  const serving = serveQmp(there, monitor);
+  const ours = await openQmp(here);
+  const tls = inet({ "tls-creds": "client0", "tls-hostname": "localhost" });
+  assertEquals(await ours.execute("chardev-add", { id: "t", backend: tls }), {});
+  assertEquals(
+    await answer(ours, "chardev-add", { id: "m", backend: inet({}, { mptcp: true }) }),
+    "error: Failed to add chardev 'm': cannot do mptcp here: connections are of TCP alone",
+  );
+  assertEquals(
+    await answer(ours, "chardev-add", {
+      id: "n",
+      backend: inet({ server: false }, { numeric: true, host: "localhost", port: "1" }),
+    }),
+    "error: Failed to add chardev 'n': address resolution failed for localhost:1: " +
+      "Name or service not known",
+  );
+  for (const keepAlive of [true, false]) {
+    const [s, c] = [`s${keepAlive}`, `c${keepAlive}`];
+    const how = { "keep-alive": keepAlive };
+    await ours.execute("chardev-add", { id: s, backend: inet({}, how) });
+    const port = /:(\d+),/.exec(board.find(s)!.filename)![1]!;
+    await ours.execute("chardev-add", {
+      id: c,
+      backend: inet({ server: false }, { ...how, port }),
+    });
+    while (board.find(s)!.filename.startsWith("disconnected:")) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    // The kernel's table of connections; in state 01 (established) timer 02 is that of keep-alive.
+    const hex = `:${Number(port).toString(16).toUpperCase().padStart(4, "0")} `;
+    const timers = Deno.readTextFileSync("/proc/net/tcp").split("\n")
+      .filter((row) => row.includes(hex) && / 01 /.test(row))
+      .map((row) => row.trim().split(/\s+/)[5]!.startsWith("02:"));
+    assertEquals(timers, [keepAlive, keepAlive]);
+  }
+  ours.close();
+  await serving;
+});
 
 Deno.test("query-chardev names a connection as QEMU does, from both of its ends", async () => {
   const { board } = await openBoard();
