@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { TcpAddress } from "../../channel/mod.ts";
 import { directories, objects, serve } from "../chardev/devices.ts";
 import { programTest } from "../support/programs.ts";
@@ -53,9 +53,24 @@ programTest(
     const dirs = await directories(folder.path);
     using ours = await objects(undefined, dirs.localhost, "client");
     await using server = await serve(ours, { more: ",tls-hostname=localhost" });
-    await using _ = await startDialling(server.address, dirs.localhost);
+    await using serial = await startDialling(server.address, dirs.localhost);
     const error = await server.refusal(1);
     assertMatch(error.message, /^TLS handshake failed: /);
-    assertMatch(error.hints.join(), /tls0 makes this side the TLS client.*endpoint=server/);
+    // QEMU's words, which it says of the same device of its own.
+    const words = "Expected TLS credentials for a server endpoint";
+    const addr = { type: "inet", data: { host: "127.0.0.1", port: "0" } };
+    const backend = { type: "socket", data: { addr, server: true, "tls-creds": "tls0" } };
+    await assertRejects(
+      () => serial.qemu.qmp.execute("chardev-add", { id: "c1", backend }),
+      Error,
+      words,
+    );
+    assertMatch(
+      error.hints.join("\n"),
+      new RegExp(
+        `^tls0 makes this side the TLS client.*endpoint=server\n` +
+          `a QEMU that dials is the TLS client itself: .*'${words}'\\)$`,
+      ),
+    );
   },
 );

@@ -63,7 +63,19 @@ programTest(
       () => dial(server, address, { handshakeTimeout: 500 }),
       EngineError,
     );
-    assertMatch(role.hints.join(), /endpoint=client/);
+    // QEMU's words, which it says of the same device of its own.
+    const words = "Expected TLS credentials for a client endpoint";
+    const addr = { type: "inet", data: { host: address.host, port: String(address.port) } };
+    const backend = { type: "socket", data: { addr, server: false, "tls-creds": "tls0" } };
+    await assertRejects(
+      () => serial.qemu.qmp.execute("chardev-add", { id: "c1", backend }),
+      Error,
+      words,
+    );
+    assertMatch(
+      role.hints.join("\n"),
+      new RegExp(`endpoint=client\na QEMU that listens is the TLS server itself: .*'${words}'\\)$`),
+    );
     await converse(good, address, { say: "one", hear: "one" });
 
     // QEMU answers plain text with an alert, which is no text for a terminal.
