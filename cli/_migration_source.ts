@@ -252,6 +252,8 @@ function tell(
       return say("waiting for the destination's acknowledgement");
     case "set aside":
       return say(`the earlier file is ${event.file} now`);
+    case "spoilt":
+      return say(`${event.file} is not whole from byte ${event.offset} on: do not use it`);
     case "failed":
       watch.finish([["machine", source.machine ?? "unknown"]]);
       if (!monitored) return;

@@ -30,6 +30,8 @@ export type SourceEvent =
   | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
   /** An earlier guest has made room for this one, and is in this file now. */
   | { readonly kind: "set aside"; readonly file: string }
+  /** A failure has left an earlier file overwritten in part, from an offset in bytes on. */
+  | { readonly kind: "spoilt"; readonly file: string; readonly offset: number }
   | {
     readonly kind: "failed";
     readonly address: Transport;
@@ -119,6 +121,7 @@ async function migrateOnce(
       },
       onSent: () => setup.onEvent({ kind: "sent" }),
       onSetAside: (file) => setup.onEvent({ kind: "set aside", file }),
+      onSpoilt: (file, offset) => setup.onEvent({ kind: "spoilt", file, offset }),
       onProgress: (bytes) => {
         state.bytes = bytes;
         // How far a recorded stream is says how much of the memory is gone, as near as one can tell.

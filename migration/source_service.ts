@@ -42,6 +42,8 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly onConnected?: (peer: string, tls: TlsChannel | undefined) => void;
   /** Called with the new name of an earlier file that `file:` has named. */
   readonly onSetAside?: (file: string) => void;
+  /** Called with a file that `file:` has named, and from which byte on a failure has spoilt it. */
+  readonly onSpoilt?: (file: string, offset: number) => void;
 }
 
 /**
