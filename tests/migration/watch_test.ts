@@ -123,3 +123,32 @@ Deno.test("a relay's --json and --report tell what passed through it, and what d
   assertEquals(order(none.lines), ["MIGRATION setup", "MIGRATION failed"]);
   assertMatch(none.html, /<p class="error">Failed to connect to .*<\/p>/);
 });
+
+Deno.test("a relay that a signal ends says that it was cancelled", async () => {
+  using temp = temporaryDirectory();
+  const to = `unix:${temp.path}/onward`;
+  await using target = startProgram("target", ["--incoming", to]);
+  await target.says(/listening on unix/);
+  await using relay = startProgram("relay", [
+    ...["--incoming", `unix:${temp.path}/in`, "--migrate", to, "--json"],
+  ]);
+  await relay.says(/listening on unix/);
+  await using source = startProgram("source", [
+    ...[
+      "--migrate",
+      `unix:${temp.path}/in`,
+      "--guest-ram",
+      "64M",
+      "--parameter",
+      "max-bandwidth=1M",
+    ],
+  ]);
+  await relay.says(/"MIGRATION_PROGRESS"/);
+  relay.signal("SIGTERM");
+  assertEquals(await relay.exit, 143, relay.stderr());
+  assertEquals(await source.exit, 1, source.stderr());
+  const lines = readLines(relay.stdout());
+  assertEquals(order(lines), ["setup", "active", "cancelled"].map((s) => `MIGRATION ${s}`));
+  assertEquals(lines.at(-1)!.data.status, "cancelled");
+  assert(lines.at(-1)!.data.transferred > 0);
+});
