@@ -8,6 +8,7 @@ export * from "./exec.ts";
 export * from "./file.ts";
 export { listen, type Listener } from "./listen.ts";
 export * from "./listen_passing.ts";
+export * from "./service.ts";
 export * from "./socket.ts";
 export * from "./tls.ts";
 export * from "./transport.ts";

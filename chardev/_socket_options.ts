@@ -1,7 +1,7 @@
 /** The options of a socket. */
 
 import { printable } from "../base/mod.ts";
-import { type Address, checkAddress } from "../channel/mod.ts";
+import { type Address, checkAddress, portNumber } from "../channel/mod.ts";
 import { checkPlace, findConflict } from "./_conflicts.ts";
 import type { ParsedOptions } from "./_qemu_opts.ts";
 import { refuse } from "./_refuse.ts";
@@ -23,7 +23,7 @@ export function readSocket(
   take?: TakeDescriptor,
 ): SocketChardev {
   checkPlace(given);
-  const conflict = findConflict(given) ?? (take === undefined ? findFault(given) : undefined);
+  const conflict = findConflict(given) ?? findFault(given, take);
   const tlsCreds = given.string("tls-creds");
   if (conflict !== undefined && tlsCreds === undefined) throw conflict;
   const server = given.bool("server") ?? false;
@@ -64,20 +64,9 @@ function readAddress(
   if (path !== undefined) return readPath(given, path);
   const host = given.string("host");
   if (host === undefined) return readDescriptor(given, take);
-  const port = given.string("port")!;
-  if (!/^\d{1,9}$/.test(port)) {
-    throw refuse(
-      given.text,
-      `address resolution failed for ${
-        printable(`${host}:${port}`)
-      }: Servname not supported for ai_socktype`,
-      port.includes(":")
-        ? "an IPv6 address has its own option: socket,id=s0,host=::1,port=N"
-        : "a port is a number from 0 to 65535",
-    );
-  }
+  const port = portNumber(given.string("port")!) ?? 0;
   const limits = { to: given.number("to"), ipv4: given.bool("ipv4"), ipv6: given.bool("ipv6") };
-  return checkAddress({ kind: "tcp", host, port: Number(port), ...definedOnly(limits) });
+  return checkAddress({ kind: "tcp", host, port, ...definedOnly(limits) });
 }
 
 function readPath(given: ParsedOptions, path: string): Address {
@@ -96,9 +85,14 @@ function readDescriptor(
   return take === undefined ? { kind: "fd", fd } : { kind: "fd", fd, take: () => take(fd) };
 }
 
-/** Finds what is wrong with the number of a descriptor. */
-function findFault(given: ParsedOptions): ChardevError | undefined {
-  if (given.string("path") !== undefined || given.string("host") !== undefined) return undefined;
+/** Finds what is wrong with a port, or with the number of a descriptor. */
+function findFault(
+  given: ParsedOptions,
+  take: TakeDescriptor | undefined,
+): ChardevError | undefined {
+  const host = given.string("host");
+  if (host !== undefined) return findPortFault(given, host, given.string("port")!);
+  if (given.string("path") !== undefined || take !== undefined) return undefined;
   const fd = given.string("fd") ?? "";
   if (/^-?\d{1,9}$/.test(fd)) return undefined;
   return refuse(
@@ -107,6 +101,23 @@ function findFault(given: ParsedOptions): ChardevError | undefined {
     fd === ""
       ? "say where: host=…,port=… or path=…"
       : "fd= takes the number of a socket that was passed in: fd=3",
+  );
+}
+
+function findPortFault(
+  { text }: ParsedOptions,
+  host: string,
+  port: string,
+): ChardevError | undefined {
+  const isNothing = host === "" && port === "";
+  if (!isNothing && portNumber(port) !== undefined) return undefined;
+  const cause = isNothing ? "Name or service not known" : "Servname not supported for ai_socktype";
+  return refuse(
+    text,
+    `address resolution failed for ${printable(`${host}:${port}`)}: ${cause}`,
+    port.includes(":")
+      ? "an IPv6 address has its own option: socket,id=s0,host=::1,port=N"
+      : "a port is a number from 0 to 65535, or a name that /etc/services has for TCP",
   );
 }
 

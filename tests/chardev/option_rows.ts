@@ -108,6 +108,18 @@ export const REFUSED_BY_QEMU: readonly (readonly [text: string, message: string]
     "address resolution failed for 127.0.0.1:abc: Servname not supported for ai_socktype",
   ],
   [
+    "socket,id=c0,host=127.0.0.1,port=nosuch",
+    "address resolution failed for 127.0.0.1:nosuch: Servname not supported for ai_socktype",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=80x",
+    "address resolution failed for 127.0.0.1:80x: Servname not supported for ai_socktype",
+  ],
+  [
+    "socket,id=c0,host=,port=,server=on,wait=off",
+    "address resolution failed for :: Name or service not known",
+  ],
+  [
     "socket,id=c0,host=[::1],port=0,server=on,wait=off",
     "address resolution failed for [::1]:0: Name or service not known",
   ],
@@ -174,6 +186,15 @@ export const REFUSED_WITH_OBJECTS: readonly (readonly [text: string, message: st
     "socket,id=c0,host=127.0.0.1,port=1,websocket=on,tls-creds=client0",
     "Websocket client is not implemented",
   ],
+  ["socket,id=c0,host=127.0.0.1,port=abc,tls-creds=nope", "No TLS credentials with id 'nope'"],
+  [
+    "socket,id=c0,host=127.0.0.1,port=abc,tls-creds=server0",
+    "Expected TLS credentials for a client endpoint",
+  ],
+  [
+    "socket,id=c0,host=127.0.0.1,port=abc,tls-creds=client0",
+    "address resolution failed for 127.0.0.1:abc: Servname not supported for ai_socktype",
+  ],
   [
     "socket,id=c0,host=127.0.0.1,port=1,wait=on,tls-creds=nope",
     "No TLS credentials with id 'nope'",
@@ -217,6 +238,7 @@ export const REFUSED_SERIALS: readonly (readonly [text: string, message?: string
 /** Texts that QEMU takes, with the warnings it prints. */
 export const TAKEN_BY_QEMU: readonly (readonly [text: string, ...warnings: string[]])[] = [
   ["socket,id=c0,host=127.0.0.1,port=0,server=on,wait=off"],
+  ["socket,id=c0,host=127.0.0.1,port=,server=on,wait=off"],
   ["socket,id=c.-_0,host=127.0.0.1,port=0,server=yes,wait=no"],
   ["socket,id=c0,host=127.0.0.1,port=0,server=y,wait=n,"],
   ["socket,id=c0,host=127.0.0.1,port=0,server=true,wait=false"],
