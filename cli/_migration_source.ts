@@ -250,6 +250,12 @@ function tell(
       return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
     case "sent":
       return say("waiting for the destination's acknowledgement");
+    case "unanswered":
+      return say(
+        "no acknowledgement yet: what writes the stream to a file alone will never give one",
+        "a destination must answer on the same way, as through `exec:socat - TCP:HOST:PORT`",
+        "to save the guest, end this with Ctrl-C and use --migrate file:PATH",
+      );
     case "set aside":
       return say(`the earlier file is ${event.file} now`);
     case "spoilt":

@@ -27,6 +27,8 @@ export type SourceEvent =
   | { readonly kind: "connected"; readonly peer: string; readonly tls: TlsChannel | undefined }
   /** All is written, and the destination is to acknowledge it. */
   | { readonly kind: "sent" }
+  /** A command or a descriptor takes long to acknowledge it, and may never do so. */
+  | { readonly kind: "unanswered" }
   | { readonly kind: "completed"; readonly sending: Sending; readonly tls: TlsChannel | undefined }
   /** An earlier guest has made room for this one, and is in this file now. */
   | { readonly kind: "set aside"; readonly file: string }
@@ -120,6 +122,7 @@ async function migrateOnce(
         setup.onEvent({ kind: "connected", peer, tls });
       },
       onSent: () => setup.onEvent({ kind: "sent" }),
+      onUnanswered: () => setup.onEvent({ kind: "unanswered" }),
       onSetAside: (file) => setup.onEvent({ kind: "set aside", file }),
       onSpoilt: (file, offset) => setup.onEvent({ kind: "spoilt", file, offset }),
       onProgress: (bytes) => {

@@ -2,6 +2,7 @@
 
 import {
   type Address,
+  type CommandChannel,
   commandFailed,
   connect,
   descriptorChannel,
@@ -10,7 +11,7 @@ import {
   type TlsChannel,
   type Transport,
 } from "../channel/mod.ts";
-import { unlessAborted } from "../base/mod.ts";
+import { pause, unlessAborted } from "../base/mod.ts";
 import type { ObjectRegistry, TlsCreds } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import type { MigrationCapabilities } from "./capabilities.ts";
@@ -27,6 +28,11 @@ import type { SendContext, StreamSource } from "./stream_file.ts";
 import { descriptorNumber, isSocket, refuseTlsOverFile } from "./transport.ts";
 import { NO_UUID } from "./uuid.ts";
 
+/** ms in which the answer arrives that a command gave before it failed. */
+const LAST_ANSWER = 1_000;
+/** ms of waiting for an answer behind which it is said that none may come. */
+const PATIENCE = 3_000;
+
 /** How a source works. */
 export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly address: Transport;
@@ -38,6 +44,10 @@ export interface SourceOptions extends Omit<SendOptions, "wasReset"> {
   readonly uuid?: string;
   /** Longest time of a handshake in ms. */
   readonly handshakeTimeout?: number;
+  /** ms for an answer before {@linkcode SourceOptions.onUnanswered}; 3 s by default. */
+  readonly patience?: number;
+  /** Called when a command or a descriptor takes long to answer, which many never do. */
+  readonly onUnanswered?: () => void;
   /** Called when the connection stands, verified where TLS is on. */
   readonly onConnected?: (peer: string, tls: TlsChannel | undefined) => void;
   /** Called with the new name of an earlier file that `file:` has named. */
@@ -79,7 +89,7 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   if (address.kind === "exec") {
     signal?.throwIfAborted();
     await using command = startCommand(address);
-    const sending = await sendOver(command, creds, options);
+    const sending = await sendToCommand(command, creds, options);
     // What it still does with the bytes, into a file or over a link, belongs to the migration.
     const ended = unlessAborted(command.exit, signal);
     // Where the destination has said that it has the guest, it must not go on here as well.
@@ -90,6 +100,27 @@ export async function runSource(options: SourceOptions): Promise<Sending> {
   }
   const raw = await connect(address, signal === undefined ? {} : { signal });
   return await sendOver(raw, creds, options);
+}
+
+/** A command that has failed gives no answer, though what it has started may hold its output. */
+async function sendToCommand(
+  command: CommandChannel,
+  creds: TlsCreds | undefined,
+  options: SourceOptions,
+): Promise<Sending> {
+  const [failed, done] = [new AbortController(), new AbortController()];
+  command.exit.then(async (code) => {
+    if (code === 0) return;
+    await pause(LAST_ANSWER, done.signal);
+    failed.abort(commandFailed(command.peer, code));
+  }).catch(() => {});
+  const { signal } = options;
+  const signals = signal === undefined ? [failed.signal] : [signal, failed.signal];
+  try {
+    return await sendOver(command, creds, { ...options, signal: AbortSignal.any(signals) });
+  } finally {
+    done.abort();
+  }
 }
 
 function unanswered(peer: string, creds: TlsCreds | undefined): MigrationError {
@@ -118,11 +149,18 @@ async function sendOver(
     })
     : undefined;
   const wasReset = () => resetShows(channel, tls !== undefined);
+  let late: ReturnType<typeof setTimeout> | undefined;
+  const onSent = () => {
+    options.onSent?.();
+    if (isSocket(address)) return;
+    late = setTimeout(() => options.onUnanswered?.(), options.patience ?? PATIENCE);
+  };
   return await sendStream(channel, options.source, {
     ...options,
+    onSent,
     ...(address.kind === "tcp" ? { wasReset } : {}),
     context: { ...contextOf(options), ...(multifd === undefined ? {} : { multifd }) },
-  });
+  }).finally(() => clearTimeout(late));
 }
 
 function contextOf({ parameters, capabilities, context }: SourceOptions): SendContext {
