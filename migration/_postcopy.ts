@@ -122,6 +122,20 @@ export class PostcopyPages {
   }
 }
 
+/** Adds to a lost connection what it means once the guest was switched over. */
+export function lostAfterSwitch(error: unknown): unknown {
+  if (!(error instanceof MigrationError) || !LOSSES.has(error.code)) return error;
+  return new MigrationError(error.code, { ...error.facts, hint: LOST_HINTS }, { cause: error });
+}
+
+const LOSSES: ReadonlySet<string> = new Set(["PEER_CLOSED", "PEER_SILENT", "STREAM_TRUNCATED"]);
+
+const LOST_HINTS: readonly string[] = [
+  "it was lost after the switch to post-copy, and recovery is not supported here: the guest stays " +
+  "stopped at the source (postcopy-paused), and nothing of it was kept",
+  "where a connection may break, migrate without post-copy: the guest goes on at the source then",
+];
+
 function sinkMethods(sink: PageSink): PageSink {
   return {
     blocks: (...list) => sink.blocks(...list),

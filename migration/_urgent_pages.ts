@@ -14,13 +14,31 @@ const CHUNK = 64 * 1024;
 /** Longest time in ms from the end of the stream to the first word of such a connection. */
 const LAST_WORD_TIMEOUT = 10_000;
 
+/** A connection that has said nothing yet. */
+export interface Silent {
+  /** Whose it is, once that is known. */
+  source?: string;
+  channel?: ByteChannel;
+}
+
 /** The connections of a target that have said nothing yet, and the one that is of use. */
 export class UrgentConnections {
-  readonly #silent = new Map<ByteChannel, string>();
+  readonly #silent = new Set<Silent>();
   #active:
     | { readonly source: string; readonly joined: PromiseWithResolvers<ByteChannel> }
     | undefined;
   #taken: ByteChannel | undefined;
+
+  /** A connection has come, of nobody knows whom. */
+  enter(): Silent {
+    const one: Silent = {};
+    this.#silent.add(one);
+    return one;
+  }
+
+  leave(one: Silent): void {
+    this.#silent.delete(one);
+  }
 
   /** Whether a connection of this source may be for the migration that runs. */
   belongs(source: string): boolean {
@@ -30,21 +48,22 @@ export class UrgentConnections {
   /**
    * Waits for a connection's first bytes.
    *
-   * @returns Nothing if the migration that it could have been for is over.
+   * @returns Nothing if it has none, and could have been for a migration that tells its own end.
    */
   async silence<T>(
+    one: Silent,
     source: string,
     channel: ByteChannel,
     first: () => Promise<T>,
   ): Promise<T | undefined> {
-    this.#silent.set(channel, source);
+    one.source = source;
+    one.channel = channel;
     try {
-      return await first();
+      const bytes = await first();
+      return this.#silent.has(one) ? bytes : undefined;
     } catch (error) {
-      if (this.#silent.has(channel)) throw error;
+      if (this.#silent.has(one) && !this.belongs(source)) throw error;
       return undefined;
-    } finally {
-      this.#silent.delete(channel);
     }
   }
 
@@ -59,16 +78,17 @@ export class UrgentConnections {
     const source = this.#active?.source;
     this.#active = undefined;
     this.#taken?.close();
-    for (const [channel, of] of [...this.#silent]) {
-      if (of !== source) continue;
-      this.#silent.delete(channel);
-      channel.close();
+    for (const one of [...this.#silent]) {
+      if (one.source !== source) continue;
+      this.#silent.delete(one);
+      one.channel?.close();
     }
   }
 
   /** Gives a connection to the migration that runs; false if it has one. */
-  join(channel: ByteChannel): boolean {
+  join(one: Silent, channel: ByteChannel): boolean {
     if (this.#active === undefined || this.#taken !== undefined) return false;
+    this.leave(one);
     this.#taken = channel;
     this.#active.joined.resolve(channel);
     return true;
@@ -79,9 +99,9 @@ export class UrgentConnections {
     return this.#active!.joined.promise;
   }
 
-  /** Whether there is one that may still say something. */
+  /** Whether there is one that may still say something: one in its handshake may, too. */
   get isExpected(): boolean {
-    return [...this.#silent.values()].some((source) => this.belongs(source));
+    return [...this.#silent].some(({ source }) => source === undefined || this.belongs(source));
   }
 }
 

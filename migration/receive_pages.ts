@@ -1,7 +1,7 @@
 /** The receiving end of one migration whose pages are looked at: one channel or several. */
 
 import type { ByteChannel } from "../engine/mod.ts";
-import { PostcopyPages } from "./_postcopy.ts";
+import { lostAfterSwitch, PostcopyPages } from "./_postcopy.ts";
 import { readSome, restAfter } from "./_read_exact.ts";
 import { StreamRecords } from "./_stream_records.ts";
 import { SyncGate } from "./_sync_gate.ts";
@@ -126,7 +126,7 @@ class PageReceiver {
       await this.#beside;
       if (this.#urgentChannel !== undefined) await this.#urgent;
       this.#sink?.discard();
-      throw watch.cause ?? error;
+      throw this.#switched ? lostAfterSwitch(watch.cause ?? error) : watch.cause ?? error;
     } finally {
       this.#close();
       // One that has more to say than the stream knows of must not wait for it for ever.
@@ -240,11 +240,15 @@ class PageReceiver {
     });
   }
 
-  /** What was asked for may be on its way when the main connection has come to its end. */
+  /**
+   * What was asked for may be on its way when the main connection has come to its end; and a source
+   * fails that cannot say its last word, even where nothing was asked for.
+   */
   async #endOfUrgentPages(): Promise<void> {
-    const { isExpected = false } = this.options.urgent ?? {};
+    const { isExpected, joined } = this.options.urgent!;
+    const mustCome = isExpected || this.#postcopy!.missing > 0;
+    if (this.#urgentChannel === undefined && mustCome) await lastWord(joined);
     if (this.#urgentChannel !== undefined) await this.#urgent;
-    else if (isExpected && this.#postcopy!.missing > 0) await lastWord(this.#urgent!);
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 

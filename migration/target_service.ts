@@ -16,7 +16,7 @@ import type { ByteChannel } from "../engine/mod.ts";
 import { type Acceptor, onlyConnection } from "./_acceptor.ts";
 import { firstBytes, pushedBack, sourceOf } from "./_first_bytes.ts";
 import { MultifdGathering } from "./_multifd_gather.ts";
-import { UrgentConnections } from "./_urgent_pages.ts";
+import { type Silent, UrgentConnections } from "./_urgent_pages.ts";
 import { MigrationError, MULTIFD_HINTS } from "./error.ts";
 import { guestMemory } from "./guest_memory.ts";
 import { MULTIFD_INIT_BYTES, type MultifdCompression, readMultifdInit } from "./multifd_packet.ts";
@@ -27,7 +27,7 @@ import { receivePages } from "./receive_pages.ts";
 import { explainHandshake } from "./refusal.ts";
 import { targetSecurity } from "./security.ts";
 import { discardingSink, fileSink, type StreamSink } from "./sink.ts";
-import { MULTIFD_MAGIC, QEMU_VM_FILE_MAGIC } from "./stream_constants.ts";
+import { MULTIFD_MAGIC, QEMU_VM_FILE_MAGIC, SectionType } from "./stream_constants.ts";
 import { isSocket, refuseTlsOverFile } from "./transport.ts";
 
 /** ms of rest after the kernel refused to accept. */
@@ -185,6 +185,7 @@ class Target {
     const { peer } = raw;
     const emit = this.options.onEvent ?? (() => {});
     const waiting = this.#waiting.enter(raw);
+    const silent = this.#urgent.enter();
     let began = false;
     try {
       const { channel, ...tls } = await this.#secure(raw);
@@ -193,12 +194,13 @@ class Target {
         if (waiting.dropped !== undefined) throw waiting.dropped;
         if (this.#active) throw busy(peer);
         this.#waiting.leave(waiting);
+        this.#urgent.leave(silent);
         this.#active = began = true;
         const sink = open();
         emit({ kind: "active", peer, ...tls });
         return sink;
       };
-      const received = await this.#receive(channel, tls.tls, waiting, begin);
+      const received = await this.#receive(channel, tls.tls, { waiting, silent }, begin);
       // A channel of multifd: its migration is another connection's.
       if (received === undefined) return;
       emit({ kind: "completed", peer, ...tls, ...received });
@@ -210,6 +212,7 @@ class Target {
       else emit({ kind: began ? "failed" : "refused", peer, error });
     } finally {
       this.#waiting.leave(waiting);
+      this.#urgent.leave(silent);
       if (began) this.#active = false;
     }
   }
@@ -217,7 +220,7 @@ class Target {
   async #receive(
     channel: ByteChannel,
     tls: TlsChannel | undefined,
-    waiting: Waiting,
+    { waiting, silent }: { readonly waiting: Waiting; readonly silent: Silent },
     begin: <S>(open: () => S) => S,
   ): Promise<Received | undefined> {
     const { file, guestRam } = this.options;
@@ -233,6 +236,7 @@ class Target {
     const source = sourceOf(channel, tls);
     const maySleep = () => this.#urgent.belongs(source);
     const first = await this.#urgent.silence(
+      silent,
       source,
       channel,
       () => firstBytes(channel, 4, { ...options, maySleep }),
@@ -254,8 +258,12 @@ class Target {
       }
       return undefined;
     }
+    if (first[0] === SectionType.QEMU_VM_COMMAND) {
+      channel.close();
+      throw resumed();
+    }
     const main = pushedBack(channel, first);
-    if (word !== QEMU_VM_FILE_MAGIC && maySleep() && this.#urgent.join(main)) {
+    if (word !== QEMU_VM_FILE_MAGIC && maySleep() && this.#urgent.join(silent, main)) {
       this.#waiting.leave(waiting);
       return undefined;
     }
@@ -347,6 +355,15 @@ function refuseOpenDoor({ parameters, objects }: TargetOptions): void {
 function isBystander(error: unknown): boolean {
   return error instanceof MigrationError && error.code === "BUSY" ||
     error instanceof ChannelError && error.code === "CROWDED";
+}
+
+/** The error of a source that goes on with a command: its stream has begun on another connection. */
+function resumed(): MigrationError {
+  return new MigrationError("STREAM_UNSUPPORTED", {
+    cause: "its source resumes a post-copy migration",
+    offset: 0,
+    hint: "recovery of post-copy is not supported here: the guest stays stopped at the source",
+  });
 }
 
 function busy(peer: string): MigrationError {
