@@ -9,7 +9,7 @@ import { runSource, type SourceOptions } from "../../migration/source_service.ts
 import { openStreamFile } from "../../migration/stream_file.ts";
 import { runTarget, type TargetEvent } from "../../migration/target_service.ts";
 import { withoutClient } from "../migration/programs.ts";
-import { TLS_CASES, type TlsCase } from "../migration/tls_cases.ts";
+import { POSTCOPY_CASES, TLS_CASES, type TlsCase } from "../migration/tls_cases.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { incomingAddress, type Qemu, startQemu } from "../support/qemu.ts";
@@ -87,11 +87,16 @@ async function equip(
   dirs: Directories,
 ): Promise<void> {
   for (const object of objectsOf(one, endpoint, dirs)) await qmp.execute("object-add", object);
-  await qmp.execute("migrate-set-parameters", parametersOf(one, endpoint));
+  await qmp.execute("migrate-set-parameters", {
+    ...parametersOf(one, endpoint),
+    ...(one.postcopy === undefined ? {} : { "max-bandwidth": 2 ** 16 }),
+  });
   await qmp.execute("migrate-set-capabilities", {
     capabilities: [
       { capability: "multifd", state: one.multifd ?? false },
       { capability: "return-path", state: endpoint === "client" },
+      { capability: "postcopy-ram", state: one.postcopy !== undefined },
+      { capability: "postcopy-preempt", state: one.postcopy === "postcopy-preempt" },
     ],
   });
 }
@@ -121,6 +126,7 @@ async function startOurs(one: TlsCase, dirs: Directories, folder: string, file?:
     objects,
     parameters: { ...defaultParameters(), ...parametersOf(one, "server") },
     multifd: () => one.multifd ? { channels: 2, compression: "none" } : undefined,
+    postcopy: () => one.postcopy !== undefined,
     ...(file === undefined ? {} : { file }),
     serve: true,
     signal: stop.signal,
@@ -159,22 +165,30 @@ programTest(
   async (t) => {
     using temp = temporaryDirectory();
     const dirs = await makeDirectories(temp.path);
-    for (const one of TLS_CASES) {
+    for (const one of [...TLS_CASES, ...POSTCOPY_CASES]) {
       await t.step(one.name, async () => {
         await using qemu = await startQemu();
         await equip(qemu, one, "client", dirs);
         await using ours = await startOurs(one, dirs, temp.path);
         await qemu.qmp.execute("migrate", { uri: formatAddress(ours.address) });
-        const { status } = await migrationEnd(qemu.qmp);
+        if (one.postcopy !== undefined) await switchOver(qemu);
+        const { status, "error-desc": why = "" } = await migrationEnd(qemu.qmp);
         assertEquals(status, one.result === "ok" ? "completed" : "failed");
+        const told = TOLD[one.name.split("/").at(-1)!];
         const isOver = () =>
-          ours.events.some(({ kind }) => kind === (one.result === "ok" ? "completed" : "refused"));
+          ours.events.some((event) =>
+            one.result === "ok"
+              ? event.kind === "completed"
+              : event.kind === "refused" && told!.ours.test((event.error as Error).message)
+          );
         // Who is refused after its own handshake knows it before we have told it here.
         for (let i = 0; i < 500 && !isOver(); i++) await new Promise((r) => setTimeout(r, 10));
-        assert(isOver(), JSON.stringify(ours.events.map(({ kind }) => kind)));
+        assert(isOver(), Deno.inspect(ours.events));
+        if (one.result !== "ok") assertMatch(why, told!.qemu);
         for (const event of ours.events) {
           if (event.kind === "completed") assertCipher(one, event.tls);
         }
+        if (one.postcopy !== undefined) await hasSwitched(qemu);
         // Whatever became of one source, the next one is served.
         assertEquals(ours.events.filter(({ kind }) => kind === "failed"), []);
         await runState(qemu.qmp, one.result === "ok" ? "postmigrate" : "running");
@@ -182,6 +196,18 @@ programTest(
     }
   },
 );
+
+/** Switches a migration to post-copy that is too slow to end before. */
+async function switchOver({ qmp }: Qemu): Promise<void> {
+  await qmp.execute("migrate-start-postcopy");
+  await qmp.execute("migrate-set-parameters", { "max-bandwidth": 128 * 2 ** 20 });
+}
+
+/** Checks that a part of the memory came after the switch. */
+async function hasSwitched({ qmp }: Qemu): Promise<void> {
+  const { ram } = await qmp.execute("query-migrate") as { ram: { "postcopy-bytes": number } };
+  assert(ram["postcopy-bytes"] > 0, JSON.stringify(ram));
+}
 
 /** A guest that a QEMU of the same kind takes, recorded once. */
 async function record(folder: string, dirs: Directories): Promise<string> {
@@ -238,6 +264,32 @@ programTest(
     }
   },
 );
+
+/** What our target says of each failure, and the QEMU that migrates (`error-desc`). */
+const TOLD: Readonly<Record<string, { readonly ours: RegExp; readonly qemu: RegExp }>> = {
+  mismatch: {
+    ours: /^TLS handshake failed: An illegal parameter has been received\.$/,
+    qemu: /^TLS handshake failed: The TLS connection was non-properly terminated\.$/,
+  },
+  // The client sees to the name: all that is known here is that it has left.
+  "default-host": {
+    ours: /^the peer closed the connection before the first byte$/,
+    qemu: /^No hostname for certificate validation$/,
+  },
+  "mismatch-host": {
+    ours: /^the peer closed the connection before the first byte$/,
+    qemu: /^Certificate does not match the hostname 127\.0\.0\.1$/,
+  },
+  // Its own handshake is over by then, and it may have nothing more to write.
+  "hostile-client": {
+    ours: /^TLS x509 authz check for O=virtcreds CA,CN=stranger is denied$/,
+    qemu: /^$|^Cannot (write to|read from) TLS channel: /,
+  },
+  "reject-anon-client": {
+    ours: /^Verify failed: No certificate was found\.$/,
+    qemu: /^$|^Cannot (write to|read from) TLS channel: /,
+  },
+};
 
 /** What our source says of each failure. */
 const WORDS: Readonly<Record<string, RegExp>> = {

@@ -21,10 +21,12 @@ export interface TlsCase {
   /** Whether the server lets only the friend in. */
   readonly authz?: boolean;
   readonly multifd?: boolean;
+  /** Whether the guest is switched over before all of it has come, and how urgent pages come. */
+  readonly postcopy?: "postcopy-ram" | "postcopy-preempt";
   readonly result: CaseResult;
 }
 
-/** The cases, as the table of upstream lists them; those of post-copy are not ours to play. */
+/** The cases without post-copy, as the table of upstream lists them, and multifd on a unix socket. */
 export const TLS_CASES: readonly TlsCase[] = [
   { name: "precopy/tcp/tls/psk/match", transport: "tcp", creds: "psk", result: "ok" },
   {
@@ -66,9 +68,30 @@ export const TLS_CASES: readonly TlsCase[] = [
     multifd: true,
     result: "fail",
   },
+  {
+    name: "multifd/unix/tls/x509/override-host",
+    transport: "unix",
+    creds: "x509",
+    server: "qemu.org",
+    hostname: "qemu.org",
+    multifd: true,
+    result: "ok",
+  },
   // With multifd the destination waits for more channels, and lives.
   ...tcpCases("multifd", true).filter(({ name }) => !/client$/.test(name) || /anon/.test(name)),
 ];
+
+/** Those of post-copy, which a source of ours never enters; a cut is a test of its own. */
+export const POSTCOPY_CASES: readonly TlsCase[] = [
+  postcopyCase("postcopy/tls/psk", {}),
+  postcopyCase("postcopy/tls/x509", { creds: "x509" }),
+  postcopyCase("postcopy/preempt/tls/psk", { postcopy: "postcopy-preempt" }),
+  postcopyCase("multifd+postcopy/tcp/tls/psk/match", { multifd: true }),
+];
+
+function postcopyCase(name: string, more: Partial<TlsCase>): TlsCase {
+  return { name, transport: "tcp", creds: "psk", postcopy: "postcopy-ram", result: "ok", ...more };
+}
 
 function tcpCases(kind: string, multifd: boolean): readonly TlsCase[] {
   const one = (name: string, more: Partial<TlsCase>): TlsCase => ({
