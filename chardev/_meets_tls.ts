@@ -23,8 +23,8 @@ export function refuseTls(channel: ChardevChannel): void {
   if (channel.facts !== undefined) return;
   const read = channel.read.bind(channel);
   channel.read = async (into) => {
-    const count = await read(into);
     channel.read = read;
+    const count = await read(into);
     if (count !== null) checkPlain(into.subarray(0, count));
     return count;
   };

@@ -5,6 +5,7 @@ import { type Address, listen, WaitingRoom } from "../channel/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descriptorListener } from "./_descriptor.ts";
 import { insideTls } from "./_inside_tls.ts";
+import { makeQueue } from "./_queue.ts";
 import type { ChardevChannel } from "./describe.ts";
 import type { DescriptorAddress, SocketChardev } from "./kinds.ts";
 import { startProtocol } from "./protocol.ts";
@@ -30,8 +31,8 @@ export interface ChardevServer extends AsyncDisposable {
   /** How many verified clients wait for their turn. */
   readonly waiting: number;
   /**
-   * Gives the next client that was verified, in the order in which they were; one caller at a
-   * time. The caller owns the channel, and serves it to its end before it asks again.
+   * Gives the next client that was verified, in the order in which they were, and has not left
+   * without a byte since; one caller at a time. The caller owns the channel, and serves it to its end before it asks again.
    *
    * @throws The reason of the signal if it aborts, which loses no client.
    */
@@ -60,10 +61,13 @@ export async function serveChardev(
     });
   const stop = new AbortController();
   const { signal } = stop;
-  const waiting: ChardevChannel[] = [];
   const handshakes = new WaitingRoom();
   let arrival = Promise.withResolvers<void>();
   let room = Promise.withResolvers<void>();
+  const waiting = makeQueue((peer, refusal) => {
+    room.resolve();
+    if (refusal !== undefined && !signal.aborted) onRefused?.(peer, refusal);
+  });
 
   async function greet(raw: ByteChannel): Promise<void> {
     const shake = handshakes.enter(raw);
@@ -124,7 +128,7 @@ export async function serveChardev(
       if (signal.aborted) return;
       stop.abort();
       listener.close();
-      for (const channel of waiting.splice(0)) channel.close();
+      waiting.close();
     },
     async [Symbol.asyncDispose]() {
       server.close();
