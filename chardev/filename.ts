@@ -20,7 +20,8 @@ export function disconnectedName(
 /**
  * Writes the name of a connection: `tcp:127.0.0.1:7001,server=on <-> 127.0.0.1:60470`.
  *
- * A connection through a unix socket is named by its path, one from a descriptor by what it is.
+ * A connection through a unix socket is named by the path of a server alone, one from a descriptor
+ * by what it is.
  *
  * @param place Where a server really listens.
  */
@@ -29,7 +30,11 @@ export function connectedName(
   channel: Pick<ChardevChannel, "peer" | "local">,
   place: ChardevServer["address"] = address,
 ): string {
-  if (place.kind === "unix") return placeName(protocol, place, server);
+  if (place.kind === "unix") {
+    // QEMU prints the name of its own end as C does, which a client has not and NUL ends.
+    const own = server && !place.path.startsWith("\0") ? place.path : "";
+    return `unix:${own}${server ? ",server=on" : ""}`;
+  }
   const here = channel.local ?? (place.kind === "tcp" ? formatHostPort(place) : "unix:");
   if (here.startsWith("unix:")) return `${here}${server ? ",server=on" : ""}`;
   return `${protocol}:${here}${server ? ",server=on" : ""} <-> ${channel.peer}`;

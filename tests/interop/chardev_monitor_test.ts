@@ -302,24 +302,114 @@ Deno.test("chardev-add in QMP takes tls-hostname and keep-alive, and refuses mpt
   await serving;
 });
 
-Deno.test("query-chardev names a connection as QEMU does, from both of its ends", async () => {
-  const { board } = await openBoard();
-  await using _ = board;
-  const server = await board.use(
-    parseChardev("socket,id=s,host=127.0.0.1,port=0,server=on,wait=off,telnet=on"),
+/** A server, its client and, where that is reached otherwise, whereto; `web` is a WebSocket. */
+const CONNECTIONS: readonly (readonly [server: string, client: string, host?: string])[] = [
+  ["host=127.0.0.1", ""],
+  ["host=::1", ""],
+  ["host=::", "", "host=::1"],
+  ["host=localhost,tls-creds=server0", ",tls-creds=client0"],
+  ["host=127.0.0.1,telnet=on", ",telnet=on"],
+  ["host=::1,telnet=on", ",telnet=on"],
+  ["host=127.0.0.1,tn3270=on", ",tn3270=on"],
+  ["host=127.0.0.1,websocket=on", "web"],
+  ["host=127.0.0.1,websocket=on,telnet=on", "web"],
+  ["host=::1,websocket=on", "web"],
+  ["path=DIR/s", ""],
+  ["path=DIR/t,telnet=on", ",telnet=on"],
+  ["path=DIR/a,abstract=on", "", "path=DIR/a,abstract=on"],
+  ["path=DIR/b,abstract=on,tight=off", "", "path=DIR/b,abstract=on,tight=off"],
+];
+/** Clients that nobody answers. */
+const ALONE = [
+  ..."host=127.0.0.1,port=1 host=::1,port=1,telnet=on host=127.0.0.1,port=1,tn3270=on".split(" "),
+  ..."path=DIR/none path=DIR/none,abstract=on path=DIR/none,abstract=on,tight=off".split(" "),
+];
+
+/** Devices under a monitor. */
+interface Side {
+  add(text: string): Promise<unknown>;
+  name(id: string): Promise<string>;
+}
+
+/** The names of a server and its clients, before and after they are connected. */
+async function namesOf({ add, name }: Side, folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const [i, [server, client, host]] of CONNECTIONS.entries()) {
+    const [place, ...more] = server.replace("DIR", folder).split(",");
+    const isTcp = place!.startsWith("host=");
+    const at = `${place}${isTcp ? ",port=0" : ""}`;
+    await add(`socket,id=s${i},${[at, ...more].join(",")},server=on,wait=off`);
+    const before = await name(`s${i}`);
+    const port = isTcp ? /:(\d+),server=on$/.exec(before)![1]! : "";
+    const to = (host ?? place!).replace("DIR", folder) + (isTcp ? `,port=${port}` : "");
+    using web = client === "web" ? openWebSocket(place!.slice(5), port) : undefined;
+    if (web === undefined) await add(`socket,id=c${i},${to}${client}`);
+    let both = [before, before, ""];
+    while (both.slice(1).some((name) => name.startsWith("disconnected:"))) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      both = [before, await name(`s${i}`), web === undefined ? await name(`c${i}`) : ""];
+    }
+    names.push(
+      ...both.map((name) =>
+        `${server}: ` + name.replaceAll(`:${port}`, isTcp ? ":PORT" : `:${port}`)
+          .replace(/:\d{4,5}$|:\d{4,5}(?= <->)/g, ":PEER").replaceAll(folder, "DIR")
+      ),
+    );
+  }
+  for (const [i, place] of ALONE.entries()) {
+    await add(`socket,id=r${i},${place.replace("DIR", folder)},reconnect=100`);
+    names.push(`${place}: ${(await name(`r${i}`)).replace(folder, "DIR")}`);
+  }
+  return names;
+}
+
+function openWebSocket(host: string, port: string): Disposable {
+  const socket = new WebSocket(
+    `ws://${host.includes(":") ? `[${host}]` : host}:${port}/`,
+    "binary",
   );
-  const port = /127\.0\.0\.1:(\d+)/.exec(server.filename)![1];
-  assertEquals(server.filename, `disconnected:telnet:127.0.0.1:${port},server=on`);
-  const reading = server.read(new AbortController().signal);
-  const client = await board.use(
-    parseChardev(`socket,id=c,host=127.0.0.1,port=${port},telnet=on`),
-  );
-  await client.write(bytes("x"));
-  assertEquals(await reading, bytes("x"));
-  const own = /^telnet:(127\.0\.0\.1:\d+) <-> /.exec(client.filename)![1];
-  assertEquals(client.filename, `telnet:${own} <-> 127.0.0.1:${port}`);
-  assertEquals(server.filename, `telnet:127.0.0.1:${port},server=on <-> ${own}`);
-});
+  socket.onerror = () => {};
+  return { [Symbol.dispose]: () => socket.close() };
+}
+
+programTest(
+  "query-chardev names connections as QEMU does, from both of their ends",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const pki = await makePki(`${temp.path}/pki`, { hosts: [{ name: "localhost" }] });
+    const objects = ["server", "client"].map((endpoint) =>
+      `tls-creds-x509,id=${endpoint}0,dir=${pki.host("localhost")},endpoint=${endpoint}`
+    );
+    const { board } = await openBoard(objects);
+    await using _ = board;
+    await using qemu = await startQemu({
+      machine: "none",
+      args: objects.flatMap((option) => ["-object", option]),
+    });
+    const theirs: Side = {
+      async add(text) {
+        const command = { "command-line": `chardev-add ${text}` };
+        assertEquals(await qemu.qmp.execute("human-monitor-command", command), "", text);
+      },
+      async name(id) {
+        const rows = await qemu.qmp.execute("query-chardev") as {
+          label: string;
+          filename: string;
+        }[];
+        return rows.find(({ label }) => label === id)!.filename;
+      },
+    };
+    const ours: Side = {
+      add: (text) => board.add(parseChardev(text)),
+      name: (id) => Promise.resolve(board.find(id)!.filename),
+    };
+    for (const folder of ["q", "v"]) Deno.mkdirSync(`${temp.path}/${folder}`);
+    const expected = await namesOf(theirs, `${temp.path}/q`);
+    assertEquals(await namesOf(ours, `${temp.path}/v`), expected);
+    assertEquals(expected.length, 3 * CONNECTIONS.length + ALONE.length);
+  },
+);
 
 Deno.test("chardev-change exchanges a device in use, and its bytes go to the new one", async () => {
   using folder = temporaryDirectory();
