@@ -125,6 +125,24 @@ Deno.test("parseSocketChardev() refuses what is not done here", () => {
     ["host=h,port=1,tls-hostname=n", "OPTION", "'tls-hostname' option requires 'tls-creds'"],
     ["host=h,port=1,reconnect=-1", "OPTION", "Parameter 'reconnect' expects a number"],
     ["host=h,port=1,reconnect=9999999", "OPTION", "cannot wait 9999999000 ms"],
+    // QEMU has this one since 9.2.
+    ["host=h,port=1,reconnect-ms=9999999999", "OPTION", "cannot wait 9999999999 ms"],
+    ["host=h,port=1,reconnect-ms=x", "OPTION", "Parameter 'reconnect-ms' expects a number"],
+    [
+      "host=h,port=1,server=on,reconnect-ms=1",
+      "OPTION",
+      "'reconnect-ms' option is incompatible with socket in server listen mode",
+    ],
+    [
+      "fd=3,reconnect-ms=0",
+      "OPTION",
+      "'reconnect-ms' option is incompatible with 'fd' address type",
+    ],
+    [
+      "host=h,port=1,reconnect=1,reconnect-ms=1",
+      "OPTION",
+      "'reconnect' and 'reconnect-ms' are mutually exclusive",
+    ],
   ];
   for (const [tail, code, message] of cases) {
     const text = `socket,id=c0,${tail}`;
