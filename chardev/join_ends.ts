@@ -78,14 +78,19 @@ export async function joinEnds(
     await settle(ended.rest);
   }
 
-  /** Waits for the end of the other direction, or until it has been silent long enough. */
+  /**
+   * Waits for the end of the other direction, or until it has been silent long enough.
+   *
+   * @throws What ended it: what was on its way is lost.
+   */
   async function settle(rest: Promise<unknown>): Promise<void> {
     let over = false;
     rest.then(() => over = true, () => over = true);
     heard = performance.now();
     for (;;) {
       const left = heard + quiet - performance.now();
-      if (over || left <= 0) return;
+      if (over) return void await rest;
+      if (left <= 0) return;
       const timer = new AbortController();
       const waiting = pause(left, timer.signal).catch(() => {});
       await Promise.race([rest.catch(() => {}), waiting]);

@@ -8,6 +8,7 @@ import {
   type RingBuffer,
   ringBuffer,
   type SocketEvents,
+  stdioEnd,
 } from "../../chardev/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import type { Engine } from "../../engine/mod.ts";
@@ -222,3 +223,18 @@ Deno.test("joinEnds() joins two sockets, whichever is there first, and ends with
   assertEquals(await joining, { there: 0, back: 6 });
   client.close();
 });
+
+Deno.test("joinEnds() fails where what an end has said cannot be written, whichever ends first", async () => {
+  for (const isEnded of [true, false]) {
+    await using command = await open("exec:sleep 0.2; echo precious");
+    const output = { write: () => Promise.reject(new Error("No space left on device")) };
+    const input = isEnded ? { read: () => Promise.resolve(null) } : { read: endless };
+    await using stdio = stdioEnd({ input, output });
+    const joining = joinEnds(command, stdio, { quiet: 5000 });
+    await assertRejects(() => joining, Error, "No space left");
+  }
+});
+
+function endless(): Promise<never> {
+  return new Promise(() => {});
+}
