@@ -1,5 +1,6 @@
 /** `migration target`. */
 
+import { VirtcredsError } from "../base/mod.ts";
 import type { Transport } from "../channel/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ControlledTarget, TargetEvent, TargetSetup } from "../migration/mod.ts";
@@ -9,6 +10,7 @@ import { say, sayError, showProgress } from "./_console.ts";
 import {
   idleTimeout,
   makeMigrationObjects,
+  messageOf,
   MIGRATION_FLAGS,
   type MigrationRoom,
   readCapabilities,
@@ -88,7 +90,7 @@ export const migrationTarget: Command = {
     const room = await import("../migration/mod.ts");
     using objects = await makeMigrationObjects(input);
     const setup = readSetup(input, room, objects);
-    await checkEarly(room, setup, monitored);
+    if (!monitored) refuseUseless(room, setup);
     return await serveObjects(input, objects, async (signal) => {
       const stop = new AbortController();
       const target = room.controlTarget({
@@ -96,6 +98,7 @@ export const migrationTarget: Command = {
         signal: AbortSignal.any([signal, stop.signal]),
         onEvent: (event) => {
           progress.clear();
+          if (event.kind === "listening" && monitored) warnOfUseless(room, setup);
           tell(room, setup, formatTransport, event, watch);
         },
       });
@@ -142,25 +145,23 @@ function readSetup(input: Input, room: MigrationRoom, objects: ObjectRegistry): 
   };
 }
 
-/** Tells what every peer would be refused for, and gives up where nobody can mend it. */
-async function checkEarly(
-  room: MigrationRoom,
-  { parameters, objects }: Setup,
-  monitored: boolean,
-): Promise<void> {
-  const { CredsError } = await import("../creds/mod.ts");
+/**
+ * Checks what every peer would be refused for: nobody can mend it later.
+ *
+ * @throws {CredsError} If there are no such credentials or authorization.
+ */
+function refuseUseless(room: MigrationRoom, { parameters, objects }: Setup): void {
+  // Asked about nobody: only an object that is not there throws.
+  room.targetSecurity(parameters, objects)?.authorize?.allows("");
+}
+
+/** Whoever has the monitor may still make the objects. */
+function warnOfUseless(room: MigrationRoom, setup: Setup): void {
   try {
-    // Asked about nobody: only an object that is not there throws.
-    room.targetSecurity(parameters, objects)?.authorize?.allows("");
+    refuseUseless(room, setup);
   } catch (error) {
-    if (!(error instanceof CredsError)) {
-      // A monitor may still set other parameters; nobody is let in with these.
-      if (monitored && error instanceof room.MigrationError) return;
-      throw error;
-    }
-    const isAbsent = error.code === "NO_TLS_CREDS" || error.code === "NOT_TLS_CREDS";
-    if (isAbsent && !monitored) throw error;
-    say(`warning: every source will be refused: ${error.message}`, ...error.hints);
+    const hints = error instanceof VirtcredsError ? error.hints : [];
+    say(`warning: every source will be refused: ${messageOf(error)}`, ...hints);
   }
 }
 

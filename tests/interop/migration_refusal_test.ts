@@ -163,7 +163,8 @@ programTest(
     using temp = temporaryDirectory();
     const dirs = await directories(temp.path);
     await using qemu = await startSource();
-    await using target = await startTarget(tlsFlags(dirs.target, "client"));
+    const flags = [...tlsFlags(dirs.target, "client"), "--monitor", "stdio"];
+    await using target = await startTarget(flags);
     assertStringIncludes(target.stderr(), "warning: every source will be refused");
     await qemuTls(qemu, dirs.source, "client");
     assertMatch(await expectRefusal(qemu, target), /TLS handshake failed: /);
