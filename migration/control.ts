@@ -152,6 +152,23 @@ export function inProgress(): Error {
 }
 
 /**
+ * Refuses the switch to post-copy, in QEMU's words where it would refuse it, too.
+ *
+ * @throws {MonitorError} `GENERIC`.
+ */
+export function startPostcopy({ capabilities, side, state }: MigrationControls): never {
+  if (!capabilities["postcopy-ram"]) {
+    throw refused("Enable postcopy with migrate_set_capability before the start of migration");
+  }
+  if (side === "target" || state.status === "none") {
+    throw refused("Postcopy must be started after migration has been started");
+  }
+  throw refused(
+    "post-copy is not supported by this source: it sends all of the guest before the switch",
+  );
+}
+
+/**
  * Reads a URI; a descriptor that `getfd` has named is taken out of the session.
  *
  * @param controls A source's, which has failed then; the failure shows as QEMU's does.

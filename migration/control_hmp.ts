@@ -10,9 +10,10 @@ import {
   type MigrationControls,
   startIncoming,
   startMigrate,
+  startPostcopy,
 } from "./control.ts";
 import { addObjectText, removeObject } from "./control_objects.ts";
-import { NO_PAUSE, NO_POSTCOPY, NO_RECOVER, STATES } from "./control_qmp.ts";
+import { NO_PAUSE, NO_RECOVER, STATES } from "./control_qmp.ts";
 import { PARAMETERS } from "./parameter_table.ts";
 import { describeParameters, parameterName, setParameter } from "./parameters.ts";
 import { describeMigrate } from "./query_migrate.ts";
@@ -85,7 +86,11 @@ function migrateCommands(controls: MigrationControls): HmpCommand[] {
         continueMigrate(controls, name);
       },
     },
-    refuse("migrate_start_postcopy", POSTCOPY_HELP, NO_POSTCOPY),
+    {
+      name: "migrate_start_postcopy",
+      help: POSTCOPY_HELP,
+      run: () => startPostcopy(controls),
+    },
     refuse("migrate_pause", "Pause an ongoing migration (postcopy-only)", NO_PAUSE),
     refuse("migrate_recover", "Continue a paused incoming postcopy migration", NO_RECOVER, {
       parameters: URI,

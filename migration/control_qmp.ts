@@ -24,6 +24,7 @@ import {
   type MigrationControls,
   startIncoming,
   startMigrate,
+  startPostcopy,
 } from "./control.ts";
 import { addObject, removeObject } from "./control_objects.ts";
 import { PARAMETERS, type ParameterSpec } from "./parameter_table.ts";
@@ -62,7 +63,7 @@ export function migrationQmp(controls: MigrationControls): readonly QmpCommand[]
       members: { state: oneOf(STATES) },
       run: (args) => continueMigrate(controls, args.state),
     }),
-    ...postcopyCommands(),
+    ...postcopyCommands(controls),
     qmpCommand({
       name: "migrate-set-parameters",
       members: PARAMETER_SHAPES,
@@ -121,7 +122,7 @@ export function migrationQmp(controls: MigrationControls): readonly QmpCommand[]
 }
 
 /** The commands of post-copy, which a source of ours never enters. */
-function postcopyCommands(): QmpCommand[] {
+function postcopyCommands(controls: MigrationControls): QmpCommand[] {
   const refuse = (name: string, why: string, members: Members = {}) =>
     qmpCommand({
       name,
@@ -131,15 +132,13 @@ function postcopyCommands(): QmpCommand[] {
       },
     });
   return [
-    refuse("migrate-start-postcopy", NO_POSTCOPY),
+    qmpCommand({ name: "migrate-start-postcopy", run: () => startPostcopy(controls) }),
     refuse("migrate-pause", NO_PAUSE),
     refuse("migrate-recover", NO_RECOVER, { uri: text }),
   ];
 }
 
 /** What QEMU answers as long as there is no post-copy. */
-export const NO_POSTCOPY =
-  "Enable postcopy with migrate_set_capability before the start of migration";
 export const NO_PAUSE = "migrate-pause is currently only supported during postcopy-active state";
 export const NO_RECOVER = "Migrate recover can only be run when postcopy is paused.";
 

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Transport } from "../../channel/mod.ts";
 import { ObjectRegistry } from "../../creds/mod.ts";
 import { chooseEngine } from "../../engine/mod.ts";
@@ -152,6 +152,21 @@ Deno.test("migrate is under way until its end, and can be cancelled and let go o
   await ask(controls, "migrate_cancel");
   assertEquals(done.length, 2);
   resolve();
+});
+
+Deno.test("migrate-start-postcopy is refused, and says that this source knows no post-copy", async () => {
+  using base = await shared();
+  const { controls } = source(base, () => Promise.resolve());
+  const refusal = async () =>
+    await ask(controls, "migrate-start-postcopy").catch((error) => (error as Error).message);
+  assertMatch(String(await refusal()), /^Enable postcopy with migrate_set_capability /);
+  base.common.capabilities["postcopy-ram"] = true;
+  assertEquals(await refusal(), "Postcopy must be started after migration has been started");
+  beginState(base.common.state, "setup");
+  const words =
+    "post-copy is not supported by this source: it sends all of the guest before the switch";
+  assertEquals(await refusal(), words);
+  assertEquals((await type(controls, "migrate_start_postcopy")).trim(), `Error: ${words}`);
 });
 
 Deno.test("a source that has gone is not sent again before it goes on", async () => {
