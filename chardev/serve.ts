@@ -32,7 +32,8 @@ export interface ChardevServer extends AsyncDisposable {
   readonly waiting: number;
   /**
    * Gives the next client that was verified, in the order in which they were, and has not left
-   * without a byte since; one caller at a time. The caller owns the channel, and serves it to its end before it asks again.
+   * without a byte since; one caller at a time. The caller owns the channel, and serves it to its
+   * end before it asks again.
    *
    * @throws The reason of the signal if it aborts, which loses no client.
    */
