@@ -87,7 +87,7 @@ export async function inspect(
     numbered.push(identity);
   }
   const identity = await readIdentity(find, endpoint, options);
-  const otherLeaf = identity.leaf?.ok ? undefined : readLeaf(find, isServer ? "client" : "server");
+  const otherLeaf = readLeaf(find, isServer ? "client" : "server");
   return {
     dir,
     endpoint,

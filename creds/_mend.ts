@@ -29,11 +29,31 @@ export interface MendContext {
 export function mendContext(
   { dir, endpoint, identity, otherLeaf, caCert, placed }: Inspection,
 ): MendContext {
-  const leaf = identity.leaf?.ok ? identity.leaf.value : otherLeaf;
+  const leaves = [identity.leaf?.ok ? identity.leaf.value : undefined, otherLeaf];
+  const leaf = leaves.find((leaf) => leaf !== undefined && !isStray(leaf, dir));
   const isExport = placed !== undefined &&
     placed.layout.files.every(({ file, path }) => placed.paths[file] === `${placed.dir}/${path}`);
   return { dir, endpoint, leaf, caFile: caCert.path, ...(isExport ? { placed } : {}) };
 }
+
+/** What commands are made for on the side of a peer, of which its certificate alone is known. */
+export function peerContext(leaf: Certificate | undefined): MendContext {
+  return { dir: "", endpoint: "server", leaf, caFile: "" };
+}
+
+/** Whether a certificate is of another host than its place: its names are not this host's. */
+function isStray(leaf: Certificate, dir: string): boolean {
+  const host = LAYOUT.exec(dir)?.[2];
+  return host !== undefined && isHostName(host) &&
+    ![...certificateNames(leaf), ...commonNames(leaf)].includes(host);
+}
+
+function commonNames({ subject }: Certificate): string[] {
+  return attributeValues(subject, OID.commonName);
+}
+
+/** Where `ca issue` lays the files of a host. */
+const LAYOUT = /^(?:(.*)\/)?hosts\/([^/]+)\/?$/;
 
 /** What is made in the authority's directory has to come to where the program reads it. */
 function andExport(context: MendContext, pki?: string): string {
@@ -99,12 +119,11 @@ export function newAuthority(context: MendContext): string {
 
 /** The host by the layout of `ca issue` (`PKI/hosts/HOST`), else by its certificate. */
 function placeOf({ dir, leaf }: MendContext): { readonly host: string; readonly pki?: string } {
-  const layout = /^(?:(.*)\/)?hosts\/([^/]+)\/?$/.exec(dir);
+  const layout = LAYOUT.exec(dir);
   const names = layout === null ? [] : [layout[2]!];
   if (leaf !== undefined) {
     const { dns = [], ip = [] } = leaf.subjectAltName ?? {};
-    const common = attributeValues(leaf.subject, OID.commonName);
-    names.push(...dns, ...common, ...ip.map(formatIpAddress));
+    names.push(...commonNames(leaf), ...dns, ...ip.map(formatIpAddress));
   }
   // A directory may be called anything, and a common name may be a sentence.
   const host = names.find((name) => isHostName(name) || parseIpAddress(name) !== undefined);

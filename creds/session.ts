@@ -2,7 +2,7 @@
 
 import { BaseError } from "../base/mod.ts";
 import type { PeerStatus, TlsSession } from "../engine/mod.ts";
-import { quote } from "./_mend.ts";
+import { peerContext, quote, reissue, reissueFor, renew } from "./_mend.ts";
 import { wording } from "./_steps.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { CredsError } from "./error.ts";
@@ -68,7 +68,7 @@ function checkStatus(creds: TlsCreds, chain: Certificate[], status: PeerStatus |
   throw new CredsError("PEER_NOT_TRUSTED", {
     text: reason,
     cause,
-    hint: [cause, ...mends(own, creds)],
+    hint: [cause, ...mends(own, creds, chain[0])],
   });
 }
 
@@ -135,18 +135,16 @@ function checkIdentity(creds: TlsCreds, leaf: Certificate, expected: PeerExpecta
 function hostnameError(leaf: Certificate, hostname: string): CredsError {
   const names = certificateNames(leaf);
   const flag = parseIpAddress(hostname) === undefined ? "dns" : "ip";
-  const host = names[0] ?? "HOST";
+  const anew = reissueFor(peerContext(leaf), flag, hostname);
   return new CredsError("PEER_HOSTNAME", {
     value: hostname,
-    hint: [
-      names.length === 0
-        ? "the peer's certificate has no name at all"
-        : `the peer's certificate is for ${names.join(", ")}`,
-      `issue it anew with the name: deno task ca issue ${quote(host)} --${flag} ${quote(hostname)}`,
-      ...(names.length === 0
-        ? []
-        : [`or connect to one of its names, or set tls-hostname=${quote(host)}`]),
-    ],
+    hint: names.length === 0
+      ? ["the peer's certificate has no name at all", `issue it anew with the name: ${anew}`]
+      : [
+        `it may be another host: the peer's certificate is for ${names.join(", ")}`,
+        `if that is the one, connect to one of its names, or set tls-hostname=${quote(names[0]!)}`,
+        `if it has this name as well, issue it anew for all of them: ${anew}`,
+      ],
   });
 }
 
@@ -161,14 +159,19 @@ function verifyHint(cause: string, { endpoint, dir }: TlsCreds): string[] {
     : ["the server sent no certificate: is it a server of anonymous or shared-key credentials"];
 }
 
-function mends({ flags }: ChainStatus, { dir }: TlsCreds): string[] {
+function mends(
+  { flags }: ChainStatus,
+  { dir }: TlsCreds,
+  leaf: Certificate | undefined,
+): string[] {
   if (flags.has("signerNotFound")) {
     return [
       `both sides must have the same authority: compare ${quote(`${dir}/ca-cert.pem`)} with theirs`,
     ];
   }
-  if (flags.has("expired") || flags.has("revoked") || flags.has("insecureAlgorithm")) {
-    return ["on the other side: deno task ca issue HOST"];
+  if (flags.has("revoked") || flags.has("insecureAlgorithm")) {
+    return [`where its authority is: ${reissue(peerContext(leaf))}`];
   }
+  if (flags.has("expired")) return [`where its authority is: ${renew(peerContext(leaf))}`];
   return flags.has("notActivated") ? ["compare the clocks of both machines"] : [];
 }

@@ -97,3 +97,14 @@ Deno.test("checkCredentials() issues anew for a host that a certificate names, n
     assert(missing.every((mend) => !/ca issue (?!HOST)/.test(mend)), missing.join());
   }
 });
+
+Deno.test("checkCredentials() takes no name from a certificate of another host", async () => {
+  using temp = temporaryDirectory();
+  const pki = await makePki(`${temp.path}/pki`, {
+    hosts: [{ name: "vm1.example", dns: ["vm1"] }, { name: "vm2.example", dns: ["vm2"] }],
+  });
+  const dir = pki.host("vm1.example");
+  Deno.copyFileSync(`${pki.host("vm2.example")}/server-cert.pem`, `${dir}/server-cert.pem`);
+  const mends = await mendsOf(dir, "KEY_MISMATCH", { endpoint: "server" });
+  assertEquals(mends, [`deno task ca issue vm1.example --dir ${pki.dir} --dns vm1`]);
+});
