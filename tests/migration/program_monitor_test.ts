@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { closeNumber, sendingSocket, socketPair } from "../support/descriptors.ts";
 import { programTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { type Program, startProgram } from "./programs.ts";
@@ -49,7 +50,7 @@ programTest(
       );
       assertMatch(first, /^virtcreds \S+ monitor - type 'help' for more information\n\(qemu\) /);
       assertMatch(first, /\nVM status: paused \(inmigrate\)\n\(qemu\) $/);
-      // Who comes next sees what the one before has done; a descriptor travels with QMP alone.
+      // Who comes next sees what the one before has done; socat hands no descriptor over.
       const second = await person(
         ["info migrate_parameters", "getfd mig", "migrate_incoming fd:mig", "quit"],
         address,
@@ -88,4 +89,29 @@ Deno.test("migration target and source take QMP from standard input and answer o
   assertEquals(await source.exit, 0, source.stderr());
   // Nothing but QMP is on standard output.
   for (const line of source.stdout().trimEnd().split("\r\n")) JSON.parse(line);
+});
+
+Deno.test("the human monitor takes descriptors, too: a guest goes over a connection of somebody else", async () => {
+  using temp = temporaryDirectory();
+  const [left, right] = socketPair();
+  const serve = (name: string) => `unix:${temp.path}/${name},server=on,wait=off`;
+  await using target = startProgram("target", [
+    ...["--incoming", "defer", "--guest-ram", "1M", "--monitor", serve("target")],
+  ]);
+  await using source = startProgram("source", ["--guest-ram", "1M", "--monitor", serve("source")]);
+  const bytes = (line: string) => new TextEncoder().encode(`${line}\n`);
+  for (
+    const [program, name, end, command] of [
+      [target, "target", right, "migrate_incoming fd:mig"],
+      [source, "source", left, "migrate -d fd:mig"],
+    ] as const
+  ) {
+    await program.says(/serving the monitor on /);
+    using socket = sendingSocket(`${temp.path}/${name}`);
+    socket.send(bytes("getfd mig"), end);
+    closeNumber(end);
+    socket.send(bytes(command));
+    await program.says(name === "target" ? /listening on fd:mig/ : /completed: /);
+  }
+  assertEquals(await target.exit, 0, target.stderr());
 });
