@@ -4,6 +4,7 @@ import type { Address, Transport } from "../channel/mod.ts";
 import type { Relayed, RelayEvent } from "../migration/mod.ts";
 import { type Command, usage } from "./_command.ts";
 import { say, sayError, showProgress } from "./_console.ts";
+import { typed } from "./_help.ts";
 import { idleTimeout, type MigrationRoom } from "./_migration.ts";
 import { WATCH_FLAGS, watchMigration } from "./_migration_watch.ts";
 import { makeObjects, OBJECT_FLAGS, serveObjects } from "./_objects.ts";
@@ -100,7 +101,9 @@ function socketOf(
   text: string | undefined,
   parse: (text: string) => Transport,
 ): Address {
-  if (text === undefined) throw usage(`missing --${flag}`, "see: migration relay --help");
+  if (text === undefined) {
+    throw usage(`missing --${flag}`, `see: ${typed("migration relay")} --help`);
+  }
   const address = parse(text);
   if (address.kind === "tcp" || address.kind === "unix") return address;
   throw usage(`--${flag} takes a socket: tcp:HOST:PORT or unix:PATH`, [

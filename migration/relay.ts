@@ -6,10 +6,12 @@
 import {
   type Address,
   connect,
+  formatAddress,
   listen as listenOn,
   startTls,
   type TlsChannel,
 } from "../channel/mod.ts";
+import { VirtcredsError } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { readBy, sourceOf } from "./_first_bytes.ts";
@@ -79,10 +81,30 @@ export interface Relayed {
 export async function runRelay(options: RelayOptions): Promise<Relayed> {
   // What would refuse every source, or let everybody in, is told before there is one.
   targetSecurity(options.parameters, options.objects);
-  sourceCredentials(options.onwardParameters, options.objects);
+  refuseNameless(options);
   await using listener = await listenOn(options.incoming);
   options.onEvent?.({ kind: "listening", address: listener.address as Address });
   return await new Relay(options, (signal) => listener.accept(signal)).run();
+}
+
+/** Refuses an address without a host where the destination's name is to be verified. */
+function refuseNameless({ onward, onwardParameters, objects }: RelayOptions): void {
+  const creds = sourceCredentials(onwardParameters, objects);
+  if (creds?.kind !== "x509" || !creds.verifyPeer) return;
+  if (checkedName(onwardParameters["tls-hostname"], onward) !== undefined) return;
+  throw new MigrationError("PARAMETER", {
+    option: "tls-hostname",
+    text: `${formatAddress(onward)} has no host whose name could be verified`,
+    hint: "add --tls-hostname NAME, as it stands in the destination's certificate",
+  });
+}
+
+/** Says on which side it went wrong. */
+function towards(onward: Address, error: unknown): unknown {
+  if (!(error instanceof VirtcredsError)) return error;
+  const hint = error.hints.length > 0 ? error.hints : "the destination must wait there before";
+  const text = `towards ${formatAddress(onward)}: ${error.message}`;
+  return new MigrationError("PEER_FAILED", { text, hint }, { cause: error });
 }
 
 class Relay {
@@ -281,6 +303,14 @@ class Relay {
   }
 
   async #dial(): Promise<ByteChannel> {
+    try {
+      return await this.#dialOnward();
+    } catch (error) {
+      throw towards(this.options.onward, error);
+    }
+  }
+
+  async #dialOnward(): Promise<ByteChannel> {
     const { onward, objects, onwardParameters } = this.options;
     const { signal } = this.#stop;
     const creds = sourceCredentials(onwardParameters, objects);

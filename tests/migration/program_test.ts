@@ -125,6 +125,7 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     /tls-hostname is verified over TLS only, and without tls-creds the guest goes in plain/,
   ],
   [["source", "--migrate", "fd:999", "--guest-ram", "1M"], 1, /cannot use fd:999: Bad file/],
+  [["relay"], 2, /^error: missing --incoming\nhint: see: deno .*migration relay --help$/],
   [["inspect"], 2, /missing FILE/],
   [["inspect", "/no/file"], 1, /cannot read \/no\/file/],
   [["inspect", "/etc/passwd"], 1, /\/etc\/passwd is no stream .*Not a migration stream/],

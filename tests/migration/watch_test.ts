@@ -121,7 +121,7 @@ Deno.test("a relay's --json and --report tell what passed through it, and what d
   const none = await through(target.uri);
   assertEquals(none.codes, [1, 1], none.said);
   assertEquals(order(none.lines), ["MIGRATION setup", "MIGRATION failed"]);
-  assertMatch(none.html, /<p class="error">Failed to connect to .*<\/p>/);
+  assertMatch(none.html, /<p class="error">towards tcp:\S+: Failed to connect to .*<\/p>/);
 });
 
 Deno.test("a relay that a signal ends says that it was cancelled", async () => {
