@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { migrationEnd, runState } from "../../migration/qmp_client.ts";
 import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
+import { diskTest, OWN_MOUNTS } from "../support/disk.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { type Qemu, startQemu } from "../support/qemu.ts";
@@ -18,14 +19,18 @@ async function leaving(temp: string, creds: string, multifd: boolean): Promise<Q
     args: memoryFile(`${temp}/ram`, 32 * MiB),
   });
   await qemuTls(qemu, creds, "client");
-  await qemu.qmp.execute("migrate-set-capabilities", {
+  await setCapabilities(qemu, multifd);
+  await runState(qemu.qmp, "running");
+  return qemu;
+}
+
+async function setCapabilities({ qmp }: Qemu, multifd: boolean): Promise<void> {
+  await qmp.execute("migrate-set-capabilities", {
     capabilities: [
       { capability: "return-path", state: true },
       { capability: "multifd", state: multifd },
     ],
   });
-  await runState(qemu.qmp, "running");
-  return qemu;
 }
 
 const MULTIFD = ["--capability", "multifd=on"];
@@ -70,73 +75,67 @@ for (const multifd of [false, true]) {
   );
 }
 
-programTest(
-  "a target that is killed before its acknowledgement loses no guest",
-  ["qemu-system-x86_64"],
-  async () => {
-    using temp = temporaryDirectory();
-    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
-    await using target = await startTarget([
-      ...tlsFlags(pki.host("vm2"), "server"),
-      ...["--out", `${temp.path}/guest.mig`],
-    ]);
-    // Memory of zeros: what is left of it fits into the buffers of the connection.
-    await using qemu = await startQemu();
-    await qemuTls(qemu, pki.host("vm1"), "client");
-    await qemu.qmp.execute("migrate-set-capabilities", {
-      capabilities: [{ capability: "return-path", state: true }],
-    });
-    await runState(qemu.qmp, "running");
-    await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 20_000 });
-    await qemu.qmp.execute("migrate", { uri: target.uri });
-    await target.says(/receiving/);
-    // It acknowledges nothing any more: the source comes to its end and waits.
-    target.signal("SIGSTOP");
-    await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 1000 * MiB });
-    await runState(qemu.qmp, "finish-migrate");
-    target.signal("SIGKILL");
-    assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
-    await runState(qemu.qmp, "running");
-    assertEquals([...Deno.readDirSync(temp.path)].some(({ name }) => name === "guest.mig"), false);
-  },
-);
-
-/** Whether a disk of our own can be made: some containers forbid it. */
-function canMount(): boolean {
-  try {
-    const args = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
-    return new Deno.Command("unshare", { args, stdout: "null", stderr: "null" }).outputSync()
-      .success;
-  } catch {
-    return false;
-  }
+for (const multifd of [false, true]) {
+  const how = multifd ? "multifd" : "one connection";
+  programTest(
+    `a target that is killed before its acknowledgement loses no guest (${how})`,
+    ["qemu-system-x86_64"],
+    async () => {
+      using temp = temporaryDirectory();
+      const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+      await using target = await startTarget([
+        ...tlsFlags(pki.host("vm2"), "server"),
+        ...(multifd ? MULTIFD : []),
+        ...["--out", `${temp.path}/guest.mig`],
+      ]);
+      // Memory of zeros: what is left of it fits into the buffers of the connection.
+      await using qemu = await startQemu();
+      await qemuTls(qemu, pki.host("vm1"), "client");
+      await setCapabilities(qemu, multifd);
+      await runState(qemu.qmp, "running");
+      await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 20_000 });
+      await qemu.qmp.execute("migrate", { uri: target.uri });
+      await target.says(/receiving/);
+      // It acknowledges nothing any more: the source comes to its end and waits.
+      target.signal("SIGSTOP");
+      await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 1000 * MiB });
+      await runState(qemu.qmp, "finish-migrate");
+      target.signal("SIGKILL");
+      assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+      await runState(qemu.qmp, "running");
+      assertEquals(
+        [...Deno.readDirSync(temp.path)].some(({ name }) => name === "guest.mig"),
+        false,
+      );
+    },
+  );
 }
 
-programTest(
-  canMount()
-    ? "a target whose disk is full refuses what it cannot keep, and the guest lives on"
-    : "no disk can be made here",
-  ["qemu-system-x86_64"],
-  async () => {
-    if (!canMount()) return;
-    using temp = temporaryDirectory();
-    const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
-    const disk = `${temp.path}/disk`;
-    Deno.mkdirSync(disk);
-    await using target = await startTarget(
-      [
-        ...tlsFlags(pki.host("vm2"), "server"),
-        ...MULTIFD,
-        ...["--once", "--out", `${disk}/guest.mig`],
-      ],
-      {},
-      ["unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=4m none ${disk} && exec "$@"`, "sh"],
-    );
-    await using qemu = await leaving(temp.path, pki.host("vm1"), true);
-    await qemu.qmp.execute("migrate", { uri: target.uri });
-    assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
-    await runState(qemu.qmp, "running");
-    assertEquals(await target.exit, 1);
-    assertMatch(target.stderr(), /^error: .*(no space left|No space left)/m);
-  },
-);
+for (const multifd of [false, true]) {
+  const how = multifd ? "multifd" : "one connection";
+  diskTest(
+    `a target whose disk is full refuses what it cannot keep, and the guest lives on (${how})`,
+    ["qemu-system-x86_64"],
+    async () => {
+      using temp = temporaryDirectory();
+      const pki = await makePki(`${temp.path}/pki`, { hosts: HOSTS });
+      const disk = `${temp.path}/disk`;
+      Deno.mkdirSync(disk);
+      await using target = await startTarget(
+        [
+          ...tlsFlags(pki.host("vm2"), "server"),
+          ...(multifd ? MULTIFD : []),
+          ...["--once", "--out", `${disk}/guest.mig`],
+        ],
+        {},
+        [...OWN_MOUNTS, "sh", "-c", `mount -t tmpfs -o size=4m none ${disk} && exec "$@"`, "sh"],
+      );
+      await using qemu = await leaving(temp.path, pki.host("vm1"), multifd);
+      await qemu.qmp.execute("migrate", { uri: target.uri });
+      assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+      await runState(qemu.qmp, "running");
+      assertEquals(await target.exit, 1);
+      assertMatch(target.stderr(), /^error: .*(no space left|No space left)/m);
+    },
+  );
+}

@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BaseError } from "../../base/mod.ts";
 import { partialName } from "../../migration/_partial.ts";
 import { checkSinkFile, discardingSink, fileSink } from "../../migration/sink.ts";
-import { findProgram } from "../support/programs.ts";
+import { PROJECT, run } from "../support/command.ts";
+import { diskTest, OWN_MOUNTS } from "../support/disk.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { hex } from "./streams.ts";
 
@@ -128,28 +129,38 @@ Deno.test("fileSink() keeps an earlier file under a number, unless it is to be r
   assertEquals([...Deno.readDirSync(temp.path)].length, 4);
 });
 
-Deno.test("fileSink() reports a full disk", async () => {
-  // A file system of one megabyte needs root; without it nothing is shown here.
-  if (Deno.uid() !== 0 || findProgram("mount") === undefined) return;
+/** Writes more than there is room for to the file that it is given; tells what was said and left. */
+const FILL = `
+  import { fileSink } from "${new URL("../../migration/sink.ts", import.meta.url)}";
+  const [dir] = Deno.args;
+  const sink = fileSink(dir + "/guest");
+  const error = await sink.write(new Uint8Array(2 * 1024 * 1024)).catch((error) => error);
+  const before = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  sink.discard();
+  const after = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  const { name, code, message, facts } = error;
+  console.log(JSON.stringify({ name, code, message, file: facts.file, before, after }));
+`;
+
+diskTest("fileSink() reports a full disk, and leaves nothing on it", [], async () => {
   using temp = temporaryDirectory();
-  const mount = new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", "size=1M", "none", temp.path],
-    stderr: "null",
-  }).outputSync();
-  if (!mount.success) return;
-  try {
-    const sink = fileSink(`${temp.path}/guest`);
-    const error = await assertRejects(
-      () => sink.write(new Uint8Array(2 * 1024 * 1024)),
-      BaseError,
-      "no space left on device",
-    );
-    assert(error.facts.file?.endsWith("guest.partial"));
-    sink.discard();
-    assertEquals(names(temp.path), []);
-  } finally {
-    new Deno.Command("umount", { args: [temp.path] }).outputSync();
-  }
+  const [unshare, ...flags] = OWN_MOUNTS;
+  const { stdout, stderr, code } = await run(unshare!, [
+    ...flags,
+    ...[
+      "sh",
+      "-c",
+      'mount -t tmpfs -o size=1m none "$1" && exec "$2" eval --config "$3" "$4" "$1"',
+    ],
+    ...["sh", temp.path, Deno.execPath(), `${PROJECT}/deno.json`, FILL],
+  ]);
+  assertEquals(code, 0, stderr);
+  const file = `${temp.path}/guest.partial`;
+  assertEquals(JSON.parse(stdout), {
+    ...{ name: "BaseError", code: "FILE_NOT_WRITABLE", file },
+    message: `cannot write ${file}: no space left on device`,
+    ...{ before: ["guest.partial"], after: [] },
+  });
 });
 
 Deno.test("discardingSink() takes everything", async () => {
