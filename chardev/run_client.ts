@@ -5,6 +5,7 @@ import type { ObjectRegistry } from "../creds/mod.ts";
 import { isBare, refuseTls } from "./_meets_tls.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { dialChardev } from "./dial.ts";
+import { type DialKeys, dialKeys } from "./dial_keys.ts";
 import { backoff } from "./backoff.ts";
 import { isPeerFault } from "./error.ts";
 import { hangUp, plainHangUp } from "./hang_up.ts";
@@ -24,6 +25,8 @@ export interface ClientEvents {
   left(channel: ChardevChannel, end: SpliceEnd): void;
   /** With `reconnect`: it did not come up or broke, and is dialled again after `wait` ms. */
   retrying(error: unknown, wait: number): void;
+  /** With `reconnect`, on a raw terminal: what is typed is dropped until it is joined. */
+  dialling?(): void;
   /** The log cannot be written any more; the client goes on without. */
   logFailed(error: unknown): void;
 }
@@ -51,13 +54,16 @@ export interface RunClientOptions {
  * @throws {ChardevError} `HUNG_UP` if the peer ended it as one does who refuses a client.
  */
 export async function runClient(chardev: SocketChardev, options: RunClientOptions): Promise<void> {
-  await untilQuit([options.local], options.signal, (signal) => run(chardev, options, signal));
+  const { local, events, signal } = options;
+  using keys = dialKeys(local, () => events.dialling?.());
+  await untilQuit([local, keys], signal, (either) => run(chardev, options, keys, either));
 }
 
 /** @param signal Aborts with the caller's, and at a key that ends it all. */
 async function run(
   chardev: SocketChardev,
   options: RunClientOptions,
+  keys: DialKeys,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { objects, events } = options;
@@ -73,6 +79,7 @@ async function run(
       ...(signal === undefined ? {} : { signal }),
     });
     if (options.carriesTls !== true && isBare(chardev)) refuseTls(channel);
+    keys.stop();
     const started = performance.now();
     const end = await runSession(channel, {
       ...options,
@@ -92,6 +99,7 @@ async function run(
   const pauses = backoff(chardev.reconnect);
   for (;;) {
     let wait: number;
+    if (chardev.reconnect > 0) keys.start();
     try {
       if (await once(pauses.reset) !== "peer" || chardev.reconnect === 0) return;
       wait = pauses.next();
@@ -100,6 +108,7 @@ async function run(
       wait = pauses.next();
       events.retrying(error, wait);
     }
+    keys.start();
     await pause(wait, signal);
   }
 }

@@ -9,7 +9,7 @@ import type { LocalEnd } from "./local.ts";
  * @throws What the work throws, and the reason of the caller's signal if that aborts.
  */
 export async function untilQuit<T>(
-  ends: readonly LocalEnd[],
+  ends: readonly Pick<LocalEnd, "quit">[],
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T | undefined> {

@@ -71,6 +71,7 @@ export const chardevClient: Command = {
             sayError(`Unable to connect character device ${chardev.id}`, error);
             say(`dialling again in ${pauseText(wait)}, then later each time`);
           },
+          dialling: () => say(`dialling: ${ESCAPE_NAME} ends it, other keys are dropped`),
           logFailed: (error) => sayError(chardev.id, error),
         },
       }));

@@ -2,12 +2,12 @@
 
 export { say, sayError } from "./_output.ts";
 
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
 
 /**
- * Runs work that SIGINT, SIGTERM and SIGHUP stop through its `AbortSignal`, so that it puts the
- * terminal, its socket file or what it has staged in order; gives the exit code, the work's own
- * where it has one.
+ * Runs work that SIGINT, SIGTERM, SIGQUIT and SIGHUP stop through its `AbortSignal`, so that it
+ * puts the terminal, its socket file or what it has staged in order; gives the exit code, the
+ * work's own where it has one.
  *
  * @param onHangUp What SIGHUP does instead.
  */
