@@ -247,7 +247,11 @@ function tell(
 ): void {
   switch (event.kind) {
     case "connected":
-      return say(`${event.peer}: sending, ${room.describeTls(event.tls)}`);
+      return say(
+        event.peer.startsWith("file:")
+          ? `${event.peer}: saving`
+          : `${event.peer}: sending, ${room.describeTls(event.tls)}`,
+      );
     case "sent":
       return say("waiting for the destination's acknowledgement");
     case "unanswered":
@@ -262,17 +266,18 @@ function tell(
       return say(`${event.file} is not whole from byte ${event.offset} on: do not use it`);
     case "failed":
       watch.finish([["machine", source.machine ?? "unknown"]]);
-      if (!monitored) return;
       // Whoever has cancelled it knows why.
-      return event.cancelled
-        ? say("cancelled: the guest goes on")
-        : sayError("migrate", event.error);
+      if (event.cancelled) return say("cancelled: the guest goes on");
+      return monitored ? sayError("migrate", event.error) : undefined;
     case "completed": {
-      const { bytes, elapsed, acknowledged } = event.sending;
+      const { bytes, elapsed, acknowledged, file } = event.sending;
       const answer = acknowledged === "shut" ? "acknowledged by the destination" : UNACKNOWLEDGED;
       say(
         `completed: ${room.describeSpeed(bytes, elapsed)}, ` +
-          `${source.machine ?? "machine type unknown"}, ${room.describeTls(event.tls)}, ${answer}`,
+          `${source.machine ?? "machine type unknown"}, ` +
+          (file === undefined
+            ? `${room.describeTls(event.tls)}, ${answer}`
+            : `whole and on disk in ${file}`),
       );
       watch.finish([
         ["machine", source.machine ?? "unknown"],

@@ -43,6 +43,8 @@ export interface Sending {
    * as one does that has all, `unknown` it did not end in time. Only `shut` is its own word.
    */
   readonly acknowledged: "shut" | "closed" | "unknown";
+  /** The file that has all of it on disk, where nobody is at the other end. */
+  readonly file?: string;
 }
 
 /** How the peer's direction ended. */

@@ -41,7 +41,7 @@ export async function sendToFile(
     sink.discard();
     throw error;
   }
-  return { bytes, elapsed: performance.now() - start, acknowledged: "closed" };
+  return { bytes, elapsed: performance.now() - start, acknowledged: "closed", file: path };
 }
 
 function inPlace(

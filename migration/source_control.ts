@@ -138,11 +138,20 @@ async function migrateOnce(
     endState(state, "completed");
     setup.onEvent({ kind: "completed", sending, tls });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = isSignal(error)
+      ? "stopped by a signal"
+      : error instanceof Error
+      ? error.message
+      : String(error);
     endState(state, signal.aborted ? "cancelled" : "failed", text);
     // The guest goes on where it was: nothing of it is lost.
     run.set(before);
     setup.onEvent({ kind: "failed", address, error, cancelled: signal.aborted });
     throw error;
   }
+}
+
+/** An abort without a reason of ours: the program is to end. */
+function isSignal(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
 }

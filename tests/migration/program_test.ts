@@ -235,6 +235,7 @@ Deno.test("migration source ends with 130 when it is interrupted", async () => {
   await target.says(/receiving/);
   source.signal("SIGINT");
   assertEquals(await source.exit, 130);
+  assertMatch(source.stderr(), /^cancelled: the guest goes on\n/m);
   assertEquals(/error/.test(source.stderr()), false, source.stderr());
 });
 
@@ -315,6 +316,17 @@ Deno.test("migration source says what the destination must be where TLS does not
   assertEquals(sent.code, 1);
   assertMatch(sent.stderr, /^error: the peer closed the connection .*\nhint: /m);
   await secured.says(/^error: \S+: TLS handshake failed: .*\nhint: the source must migrate with/m);
+});
+
+Deno.test("migration source says of a file where it is, and nothing of a destination", async () => {
+  using temp = temporaryDirectory();
+  const args = ["migration", "source", "--guest-ram=1M", "--migrate=file:a.mig"];
+  const { code, stderr } = await virtcreds(args, { cwd: temp.path });
+  assertEquals(code, 0, stderr);
+  assertMatch(
+    stderr,
+    /^file:a\.mig: saving\ncompleted: .*, virtcreds-guest-1, whole and on disk in a\.mig\n$/,
+  );
 });
 
 Deno.test("migration source and target say at once what a descriptor cannot do", async () => {
