@@ -74,7 +74,7 @@ class Precopy {
   constructor(readonly guest: LiveGuest, readonly options: PrecopyOptions) {
     this.#pending = new PageBitmap(guest.pages);
     this.#state = options.state;
-    this.#ram = this.#state.ram = initialRam(guest.pages * DEFAULT_PAGE_SIZE);
+    this.#ram = this.#state.ram ??= initialRam(guest.pages * DEFAULT_PAGE_SIZE);
     this.#pace = new Pace(() => this.#stopped ? 0 : options.parameters["max-bandwidth"]);
     this.#batch = new Batch(guest, options.block);
   }
@@ -91,7 +91,8 @@ class Precopy {
       yield* this.#endRound();
       this.#pending.addAll();
       this.#period.start = performance.now();
-      countPass(this.#state);
+      // Whoever knows of the connection has counted the first pass with it.
+      if (this.#ram.passes === 0) countPass(this.#state);
       const part = multifd === undefined ? PAGES_PER_PART : PAGES_PER_SYNC;
       do {
         yield* this.#round(SectionType.QEMU_VM_SECTION_PART, part);

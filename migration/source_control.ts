@@ -116,8 +116,8 @@ async function migrateOnce(
         tls = secured;
         state.ram = initialRam(memory);
         state.setupTime = performance.now() - state.started!;
-        // A guest that runs counts its own passes.
-        if (length !== undefined) countPass(state);
+        // As QEMU does: the first pass is counted before it is known to be on its way.
+        countPass(state);
         setStatus(state, "active");
         setup.onEvent({ kind: "connected", peer, tls });
       },

@@ -160,3 +160,70 @@ programTest(
     assertEquals(await play("ours", "ours"), model);
   },
 );
+
+/** What a QMP client of its own hears of a migration, all kinds of events in one list. */
+async function hear(path: string, migrate: (tell: (command: object) => void) => void) {
+  const channel = await connect({ kind: "unix", path });
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
+  let writing = Promise.resolve();
+  const tell = (command: object) => {
+    const line = encoder.encode(`${JSON.stringify(command)}\n`);
+    writing = writing.then(() => channel.write(line));
+  };
+  const capabilities = ["events", "pause-before-switchover"].map((capability) => ({
+    capability,
+    state: true,
+  }));
+  tell({ execute: "qmp_capabilities" });
+  tell({ execute: "migrate-set-capabilities", arguments: { capabilities } });
+  migrate(tell);
+  const heard: string[] = [];
+  const buffer = new Uint8Array(65_536);
+  let text = "";
+  while (!/completed|failed/.test(heard.at(-1) ?? "")) {
+    const count = await channel.read(buffer);
+    assert(count !== null, heard.join());
+    text += decoder.decode(buffer.subarray(0, count), { stream: true });
+    const lines = text.split("\n");
+    text = lines.pop()!;
+    for (const { event, data, error } of lines.map((line) => JSON.parse(line))) {
+      assertEquals(error, undefined);
+      if (event === undefined || !/^(MIGRATION|STOP|RESUME)/.test(event)) continue;
+      heard.push([event, data?.status ?? data?.pass ?? ""].join(" ").trim());
+      if (data?.status === "pre-switchover") {
+        tell({ execute: "migrate-continue", arguments: { state: "pre-switchover" } });
+      }
+    }
+  }
+  channel.close();
+  return heard;
+}
+
+/** The list without the passes that a guest may need, and without the numbers of others. */
+function shape(heard: readonly string[]): string[] {
+  const stop = heard.indexOf("STOP");
+  return heard.filter((one, i) => i > stop || !/^MIGRATION_PASS (?!1$)/.test(one))
+    .map((one) => one.replace(/^MIGRATION_PASS (?!1$).*/, "MIGRATION_PASS n"));
+}
+
+programTest("a guest of ours tells of its way in the order in which a QEMU's does", [
+  "qemu-system-x86_64",
+], async () => {
+  using temp = temporaryDirectory();
+  const uri = `exec:cat >${temp.path}/guest.mig`;
+  const path = `${temp.path}/qemu`;
+  await using _qemu = await startQemu({ args: ["-qmp", `unix:${path},server=on,wait=off`] });
+  const there = await hear(path, (tell) => tell({ execute: "migrate", arguments: { uri } }));
+  assertEquals(shape(there), [
+    ...["MIGRATION setup", "MIGRATION_PASS 1", "MIGRATION active", "STOP"],
+    ...["MIGRATION pre-switchover", "MIGRATION device", "MIGRATION_PASS n", "MIGRATION completed"],
+  ]);
+  const own = `${temp.path}/ours`;
+  const args = ["--guest-ram", "8M", "--qmp", `unix:${own},server=on,wait=off`];
+  await using ours = startProgram("source", args);
+  await ours.says(/serving QMP on/);
+  const to = { uri: `file:${temp.path}/ours.mig` };
+  const here = await hear(own, (tell) => tell({ execute: "migrate", arguments: to }));
+  assertEquals(shape(here), shape(there));
+});
