@@ -111,6 +111,40 @@ Deno.test("query-uuid and info uuid tell the guest's UUID, or that it has none",
   assertEquals((await type(named, "info uuid")).trim(), some);
 });
 
+Deno.test("what later releases than QEMU 7.2 have is refused by name", async () => {
+  using base = await shared();
+  const { controls } = source(base, () => Promise.resolve());
+  const uri = "tcp:127.0.0.1:1";
+  const capability = (name: string) => ({ capabilities: [{ capability: name, state: true }] });
+  const rows: readonly [command: string, args: JsonObject, text: string][] = [
+    ["migrate", { channels: [] }, "Parameter 'uri' is missing"],
+    ["migrate", { uri, channels: [] }, "Parameter 'channels' is unexpected"],
+    ["migrate-incoming", { channels: [] }, "Parameter 'uri' is missing"],
+    ["migrate-incoming", { uri, "exit-on-error": true }, "Parameter 'exit-on-error' is unexpected"],
+    ...[
+      ...["avail-switchover-bandwidth", "direct-io", "mode", "multifd-qatzip-level"],
+      ...["vcpu-dirty-limit", "x-vcpu-dirty-limit-period", "cpr-exec-command"],
+    ].map((name): [string, JsonObject, string] => [
+      ...["migrate-set-parameters", { [name]: 1 }] as const,
+      `Parameter '${name}' is unexpected`,
+    ]),
+    ...["switchover-ack", "dirty-limit", "mapped-ram"].map((name): [string, JsonObject, string] => [
+      ...["migrate-set-capabilities", capability(name)] as const,
+      `does not accept value '${name}'`,
+    ]),
+    [
+      ...["migrate-set-parameters", { "zero-page-detection": "none" }] as const,
+      "Parameter 'zero-page-detection' does not accept value 'none'",
+    ],
+  ];
+  for (const [command, args, text] of rows) {
+    await assertRejects(() => ask(controls, command, args), Error, text);
+  }
+  for (const word of ["legacy", "multifd"]) {
+    await ask(controls, "migrate-set-parameters", { "zero-page-detection": word });
+  }
+});
+
 Deno.test("migrate is under way until its end, and can be cancelled and let go on", async () => {
   using base = await shared();
   const { promise, resolve } = Promise.withResolvers<void>();
