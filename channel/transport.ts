@@ -51,7 +51,18 @@ export function parseTransport(text: string): Transport {
     case "file":
       return parseFile(text, rest);
     default:
-      return parseAddress(text);
+      return parseSocket(text);
+  }
+}
+
+/** A word that is no protocol is one of all that there are, not of sockets alone. */
+function parseSocket(text: string): Address {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!(error instanceof ChannelError) || /^(tcp|unix|rdma|vsock):/.test(text)) throw error;
+    const hint = "write tcp:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER or file:PATH";
+    throw new ChannelError(error.code, { ...error.facts, hint }, { cause: error });
   }
 }
 

@@ -4,6 +4,7 @@ import type { MigrationControls } from "../migration/mod.ts";
 import type { MonitorAddress, ServedMonitor } from "../monitor/mod.ts";
 import { type Flag, type Input, usage } from "./_command.ts";
 import { say } from "./_console.ts";
+import { ofFlag } from "./_flag_value.ts";
 
 /** The flags. */
 export const MONITOR_FLAGS: readonly Flag[] = [
@@ -38,14 +39,13 @@ export function hasStdio({ hmp, qmp }: MonitorPlan): boolean {
 /**
  * Reads the flags.
  *
- * @throws {MonitorError} `SERVE` If one is no address of a monitor.
- * @throws {BaseError} `USAGE` If both are to be on standard input.
+ * @throws {BaseError} `USAGE` If one is no address of a monitor, or both are to be on standard input.
  */
 export async function planMonitors(input: Input): Promise<MonitorPlan> {
   const { parseMonitorAddress } = await import("../monitor/mod.ts");
   const read = (name: string) => {
     const text = input.get(name);
-    return text === undefined ? undefined : parseMonitorAddress(text);
+    return text === undefined ? undefined : ofFlag(name, () => parseMonitorAddress(text));
   };
   const plan = { hmp: read("monitor"), qmp: read("qmp") };
   if (plan.hmp?.kind === "stdio" && plan.qmp?.kind === "stdio") {

@@ -4,6 +4,7 @@ import type { SourceControls, SourceEvent, StreamSource } from "../migration/mod
 import { type Command, type Input, usage } from "./_command.ts";
 import { typed } from "./_help.ts";
 import { say, sayError, showProgress } from "./_console.ts";
+import { ofFlag } from "./_flag_value.ts";
 import {
   idleTimeout,
   makeMigrationObjects,
@@ -95,7 +96,7 @@ export const migrationSource: Command = {
       throw usage("missing --migrate", `see: ${typed(this.name)} --help`);
     }
     const { parseTransport } = await import("../channel/mod.ts");
-    const address = uri === undefined ? undefined : parseTransport(uri);
+    const address = uri === undefined ? undefined : ofFlag("migrate", () => parseTransport(uri));
     const open = sourceOpener(input);
     const room = await import("../migration/mod.ts");
     const uuid = input.get("guest-uuid");
@@ -208,10 +209,10 @@ function sourceOpener(input: Input): SourceOpener {
 const GUEST_FLAGS = ["dirty-rate", "dirty-set", "guest-machine", "guest-block"] as const;
 
 function makeGuest(input: Input, room: MigrationRoom, size: string): OpenedSource {
-  const ram = room.parseGuestRam(size);
+  const ram = ofFlag("guest-ram", () => room.parseGuestRam(size));
   const bytes = (flag: "dirty-rate" | "dirty-set") => {
     const text = input.get(flag);
-    return text === undefined ? undefined : room.parseGuestRam(text);
+    return text === undefined ? undefined : ofFlag(flag, () => room.parseGuestRam(text));
   };
   const [dirtyRate, workingSet] = [bytes("dirty-rate"), bytes("dirty-set")];
   if (workingSet !== undefined && workingSet > ram) {

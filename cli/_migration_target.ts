@@ -7,6 +7,7 @@ import type { ControlledTarget, TargetEvent, TargetSetup } from "../migration/mo
 import { type Command, type Input, usage } from "./_command.ts";
 import { typed } from "./_help.ts";
 import { say, sayError, showProgress } from "./_console.ts";
+import { ofFlag } from "./_flag_value.ts";
 import {
   idleTimeout,
   makeMigrationObjects,
@@ -85,7 +86,9 @@ export const migrationTarget: Command = {
       ]);
     }
     const { parseTransport, formatTransport } = await import("../channel/mod.ts");
-    const address = incoming === "defer" ? undefined : parseTransport(incoming);
+    const address = incoming === "defer"
+      ? undefined
+      : ofFlag("incoming", () => parseTransport(incoming));
     const plan = await planMonitors(input);
     const room = await import("../migration/mod.ts");
     using objects = await makeMigrationObjects(input);
@@ -137,7 +140,9 @@ function readSetup(input: Input, room: MigrationRoom, objects: ObjectRegistry): 
     parameters: readParameters(input, room),
     capabilities: readCapabilities(input, room),
     ...(file === undefined ? {} : { file }),
-    ...(size === undefined ? {} : { guestRam: room.parseGuestRam(size) }),
+    ...(size === undefined
+      ? {}
+      : { guestRam: ofFlag("guest-ram", () => room.parseGuestRam(size)) }),
     once: input.on("once"),
     serve: input.on("serve"),
     replace: input.on("force"),

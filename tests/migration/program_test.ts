@@ -28,9 +28,13 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
   [["target"], 2, /missing --incoming/],
   [["target", "--incoming"], 2, /--incoming needs a value/],
   [["target", "--incoming", "defer"], 2, /--incoming defer waits for a monitor command/],
-  [["target", "--incoming", "bogus:1"], 2, /unknown migration protocol: bogus:1/],
+  [["target", "--incoming", "bogus:1"], 2, /unknown .*: bogus:1\nhint: .*exec:COMMAND, fd:NUMBER/],
   [["target", "--incoming", "tcp:127.0.0.1:99999"], 2, /99999/],
-  [["target", "--incoming", "defer", "--qmp", "pty"], 2, /^error: 'pty' is no address of it/],
+  [
+    ["target", "--incoming", "defer", "--qmp", "pty"],
+    2,
+    /^error: --qmp: 'pty' is no address of it/,
+  ],
   [["source", "--qmp", "unix:/x,wait=off", "--guest-ram", "1M"], 2, /incompatible with .* client/],
   [
     ["target", "--incoming", "defer", "--qmp", "stdio", "--monitor", "stdio"],
@@ -112,7 +116,17 @@ const REFUSED: readonly [args: readonly string[], code: number, text: RegExp][] 
     2,
     /exclude each other/,
   ],
-  [["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "lots"], 2, /'lots' is not a size/],
+  [
+    ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "lots"],
+    2,
+    /--guest-ram: .*'lots' is not a size/,
+  ],
+  [
+    ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram=1M", "--dirty-rate=foo"],
+    2,
+    /^error: --dirty-rate: .*'foo' is not a size/,
+  ],
+  [["target", "--incoming", "tcp:"], 2, /^error: --incoming: error parsing address ''/],
   [["source", "--migrate", "tcp:127.0.0.1:1", "--in", "/no/file"], 1, /no such file/],
   [
     ["source", "--migrate", "tcp:127.0.0.1:1", "--guest-ram", "1M"],
