@@ -3,6 +3,7 @@
 import type { VirtcredsError } from "../base/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { type ChardevError, isPeerFault } from "./error.ts";
+import { sayGoodbye } from "./farewell.ts";
 import { hangUp } from "./hang_up.ts";
 
 /** Those who wait, the first one first. */
@@ -10,8 +11,8 @@ export interface Queue {
   readonly length: number;
   push(channel: ChardevChannel): void;
   shift(): ChardevChannel | undefined;
-  /** Sends them all away. */
-  close(): void;
+  /** Sends them all away, inside TLS with a goodbye. */
+  close(): Promise<void>;
 }
 
 /** As much as is taken from a client before its turn, in bytes. */
@@ -52,8 +53,8 @@ export function makeQueue(onLeft: (peer: string, refusal?: ChardevError) => void
       );
     },
     shift: () => all.shift(),
-    close() {
-      for (const channel of all.splice(0)) channel.close();
+    async close() {
+      await Promise.all(all.splice(0).map(sayGoodbye));
     },
   };
 }

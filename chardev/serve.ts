@@ -70,6 +70,8 @@ export async function serveChardev(
     if (refusal !== undefined && !signal.aborted) onRefused?.(peer, refusal);
   });
 
+  let goodbyes: Promise<void> | undefined;
+
   async function greet(raw: ByteChannel): Promise<void> {
     const shake = handshakes.enter(raw);
     try {
@@ -129,10 +131,11 @@ export async function serveChardev(
       if (signal.aborted) return;
       stop.abort();
       listener.close();
-      waiting.close();
+      goodbyes = waiting.close();
     },
     async [Symbol.asyncDispose]() {
       server.close();
+      await goodbyes;
       await listener[Symbol.asyncDispose]();
     },
   };

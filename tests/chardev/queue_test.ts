@@ -83,6 +83,12 @@ for (const { name: engine } of await enginesHere()) {
     (await dial()).close();
     await until(() => refused.length > 0);
     assertEquals(server.waiting, 0);
+
+    // Those who wait at the end are told of it.
+    await using held = await dial();
+    await until(() => server.waiting === 1);
+    await server[Symbol.asyncDispose]();
+    assertEquals([await held.read(new Uint8Array(1)), held.closedCleanly], [null, true]);
   });
 }
 

@@ -73,6 +73,8 @@ programTest(
       await terminal.type("known\r");
       await server.untilOut("known\r");
       assertEquals(server.stdout(), "known\r");
+      await server.type("welcome\n");
+      await terminal.untilOut("welcome");
       server.signal("SIGTERM");
       assertEquals(await server.exit, 143);
     }
