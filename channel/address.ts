@@ -92,7 +92,12 @@ export function formatAddress(address: Address): string {
 
 /** Writes `unix:PATH`, and `unix:@NAME` for an abstract one, without its padding. */
 export function formatUnix(path: string): string {
-  return `unix:${path.startsWith("\0") ? `@${path.slice(1).replace(/\0+$/, "")}` : path}`;
+  return `unix:${unixName(path)}`;
+}
+
+/** Writes the path of a unix socket, and `@NAME` for an abstract one, as `ss` does. */
+export function unixName(path: string): string {
+  return path.startsWith("\0") ? `@${path.slice(1).replace(/\0+$/, "")}` : path;
 }
 
 /** Writes `HOST:PORT`, with brackets where the host has colons. */

@@ -2,7 +2,7 @@
 
 import { unlessAborted } from "../base/mod.ts";
 import { familyOf, literalFamily, resolveName, wrongFamily } from "./_family.ts";
-import { type Address, checkAddress, type TcpAddress } from "./address.ts";
+import { type Address, checkAddress, type TcpAddress, unixName } from "./address.ts";
 import { ChannelError, kernelReason } from "./error.ts";
 import { type SocketChannel, socketChannel, type SocketOptions } from "./socket.ts";
 
@@ -76,7 +76,7 @@ async function resolveFamily(address: TcpAddress): Promise<string> {
 function connectError(address: Address, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable || error instanceof ChannelError) return error;
   const cause = kernelReason(error);
-  const peer = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
+  const peer = address.kind === "unix" ? unixName(address.path) : `${address.host}:${address.port}`;
   const options = { cause: error };
   if (/Name or service|name resolution|No address associated|nodename/.test(cause)) {
     const hint = `\`getent hosts ${address.kind === "tcp" ? address.host : ""}\` shows whether ` +
@@ -92,7 +92,7 @@ function connectError(address: Address, error: unknown): unknown {
 }
 
 function connectHint(address: Address, error: unknown): string | undefined {
-  const what = address.kind === "unix" ? address.path : `port ${address.port}`;
+  const what = address.kind === "unix" ? unixName(address.path) : `port ${address.port}`;
   if (error instanceof Deno.errors.ConnectionRefused) {
     return address.kind === "unix"
       ? `nobody listens there; \`ss -lx src ${what}\` shows who does`

@@ -112,6 +112,14 @@ Deno.test("connect() says what QEMU says of a unix socket that is not there", as
   assertEquals(error.message, "Failed to connect to '/nonexistent/x': No such file or directory");
 });
 
+Deno.test("connect() names an abstract socket as ss does", async () => {
+  const name = `@nosuch-${crypto.randomUUID()}`;
+  const path = `\0${name.slice(1)}`;
+  const error = await assertRejects(() => connect({ kind: "unix", path }), ChannelError);
+  assertEquals(error.message, `Failed to connect to '${name}': Connection refused`);
+  assert(error.hints[0]!.includes(`\`ss -lx src ${name}\``), error.hints[0]);
+});
+
 Deno.test("connect() reaches a name at the address family that is allowed", async () => {
   await using listener = await listen(LOOPBACK);
   assert(listener.address.kind === "tcp");
