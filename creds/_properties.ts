@@ -62,14 +62,16 @@ export function parseObject(
   for (const [property, kind] of Object.entries(schema)) {
     const value = Object.hasOwn(tree, property) ? tree[property] : undefined;
     if (value !== undefined) values.set(property, readValue(property, kind, value, isJson, type));
-    else if (kind.required) throw missing(property);
+    else if (kind.required) throw missing(property, exampleOf(type));
   }
   const unknown = Object.keys(tree).find((property) =>
     property !== "qom-type" && property !== "id" && !Object.hasOwn(schema, property)
   );
   if (unknown !== undefined) {
-    const hint = `${type} takes ${Object.keys(schema).join(", ")}`;
-    throw optionError(unknown, `Parameter '${unknown}' is unexpected`, hint);
+    throw optionError(unknown, `Parameter '${unknown}' is unexpected`, [
+      ...isJson ? [] : doubledComma(unknown, tree[unknown], values.get("identity")),
+      `${type} takes ${Object.keys(schema).join(", ")}`,
+    ]);
   }
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) {
     throw optionError("id", "Parameter 'id' expects an identifier", IDENTIFIER_HINT);
@@ -88,7 +90,11 @@ const IDENTIFIER_HINT =
   "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
 
 /** An error about a property, in QEMU's words. */
-export function optionError(option: string, text: string, hint: string = EXAMPLE): CredsError {
+export function optionError(
+  option: string,
+  text: string,
+  hint: string | readonly string[] = EXAMPLE,
+): CredsError {
   return new CredsError("OBJECT_OPTION", { option, text, hint });
 }
 
@@ -130,8 +136,21 @@ function readBoolean(property: string, value: OptionValue, isJson: boolean): boo
   throw optionError(property, `Parameter '${property}' expects 'on' or 'off'`);
 }
 
-function missing(property: string): CredsError {
-  return optionError(property, `Parameter '${property}' is missing`);
+function missing(property: string, example?: string): CredsError {
+  return optionError(property, `Parameter '${property}' is missing`, example);
+}
+
+/** What an authorization is given, for which credentials are no example. */
+function exampleOf(type: string): string | undefined {
+  return type === "authz-simple"
+    ? "for example --object 'authz-simple,id=az,identity=O=virtcreds CA,,CN=console.example'"
+    : undefined;
+}
+
+/** A distinguished name whose comma is not doubled ends at it. */
+function doubledComma(property: string, value: unknown, identity: unknown): string[] {
+  if (typeof identity !== "string" || typeof value !== "string") return [];
+  return [`a comma inside a name is doubled: identity=${identity},,${property}=${value}`];
 }
 
 function wrongType(property: string, expected: string): CredsError {

@@ -91,11 +91,11 @@ export class ObjectRegistry implements Disposable {
    */
   async add(option: string): Promise<void> {
     const options = parseObject(option, SCHEMAS);
-    if (this.#items.has(options.id)) throw new CredsError("OBJECT_EXISTS", { value: options.id });
+    if (this.#items.has(options.id)) throw existsError(options.id);
     const item = await this.#make(options);
     if (this.#items.has(options.id)) {
       item[Symbol.dispose]();
-      throw new CredsError("OBJECT_EXISTS", { value: options.id });
+      throw existsError(options.id);
     }
     this.#items.set(options.id, item);
   }
@@ -264,4 +264,9 @@ export class ObjectRegistry implements Disposable {
     }
     return item;
   }
+}
+
+function existsError(id: string): CredsError {
+  const hint = `there is an object of id=${id}: give each its own`;
+  return new CredsError("OBJECT_EXISTS", { value: id, hint });
 }

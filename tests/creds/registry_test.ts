@@ -84,6 +84,23 @@ Deno.test("ObjectRegistry.add() refuses a directory in QEMU's words, with a hint
   }
 });
 
+Deno.test("ObjectRegistry.add() says of an authorization and of an id how they are written", async () => {
+  using registry = new ObjectRegistry({ engine: engines[0]! });
+  await registry.add("authz-simple,id=az,identity=O=virtcreds CA,,CN=host");
+  const rows = [
+    ["authz-simple,id=a2", "authz-simple,id=az,identity=O=virtcreds CA,,CN=console.example"],
+    [
+      "authz-simple,id=a2,identity=O=virtcreds CA,CN=host",
+      "doubled: identity=O=virtcreds CA,,CN=host",
+    ],
+    ["authz-simple,id=az,identity=CN=host", "there is an object of id=az"],
+  ] as const;
+  for (const [object, hint] of rows) {
+    const error = await assertRejects(() => registry.add(object), CredsError);
+    assert(error.hints[0]!.includes(hint), error.hints.join("\n"));
+  }
+});
+
 Deno.test("passwordid opens an encrypted key, and nothing else does", async () => {
   const { keys } = await testKey("ec");
   const { createPrivateKey } = await import("node:crypto");
