@@ -1,40 +1,42 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, formatHostPort } from "../../channel/mod.ts";
-import { directories } from "../chardev/devices.ts";
+import { converse, directories, objects, serve } from "../chardev/devices.ts";
 import { start, startProgram } from "../chardev/process.ts";
 import { readExactly } from "../support/channels.ts";
+import { loopbackTest } from "../support/loopback.ts";
 import { programTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { BANNER, startSerialQemu } from "./chardev_guest.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-function object(id: string, dir: string, endpoint: "client" | "server"): string[] {
-  return ["--object", `tls-creds-x509,id=${id},dir=${dir},endpoint=${endpoint}`];
+const only = (version: string) => `,priority=NORMAL:-VERS-ALL:+VERS-TLS${version}`;
+
+function object(id: string, dir: string, endpoint: "client" | "server", more = ""): string[] {
+  return ["--object", `tls-creds-x509,id=${id},dir=${dir},endpoint=${endpoint}${more}`];
 }
 
-programTest(
-  "chardev join joins the serial ports of two real QEMUs over TLS to each",
+loopbackTest(
+  "chardev join joins the serial ports of two real QEMUs over TLS 1.2 to one and 1.3 to the other",
   ["qemu-system-x86_64"],
-  async () => {
+  async (host) => {
     using folder = temporaryDirectory();
     const dirs = await directories(folder.path);
     const logs = ["one.log", "other.log"].map((name) => `${folder.path}/${name}`);
     const qemu = (log: string) =>
       startSerialQemu(
-        `host=127.0.0.1,port=0,server=on,wait=off,tls-creds=tls0,logfile=${log}`,
+        `host=${host},port=0,server=on,wait=off,tls-creds=tls0,logfile=${log}`,
         [`tls-creds-x509,id=tls0,dir=${dirs.localhost},endpoint=server`],
       );
     await using one = await qemu(logs[0]!);
     await using other = await qemu(logs[1]!);
     const ports = [(await one.address()).port, (await other.address()).port];
     await using joined = startProgram("chardev/join.ts", [
-      ...object("tls0", dirs.elsewhere, "client"),
-      ...ports.map((port, i) =>
-        `socket,id=side${i},host=localhost,port=${port},ipv6=off,tls-creds=tls0`
-      ),
+      ...object("tls0", dirs.elsewhere, "client", only("1.2")),
+      ...object("tls1", dirs.elsewhere, "client", only("1.3")),
+      ...ports.map((port, i) => `socket,id=side${i},host=${host},port=${port},tls-creds=tls${i}`),
     ]);
-    await joined.untilErr(/^side0: connected: .* over TLS1\.3 /m);
+    await joined.untilErr(/^side0: connected: .* over TLS1\.2 /m);
     await joined.untilErr(/^side1: connected: .* over TLS1\.3 /m);
     await one.connected();
     await other.connected();
@@ -58,6 +60,51 @@ programTest(
       ? /^joined: \d+ bytes from side0 to side1, \d+ back$/m
       : /^error: .*Connection reset by peer$/m;
     assertMatch(joined.stderr(), ending);
+  },
+);
+
+loopbackTest(
+  "chardev join takes what is typed at a chardev of ours to a real QEMU and its echo back, over TLS",
+  ["qemu-system-x86_64"],
+  async (host) => {
+    using folder = temporaryDirectory();
+    const dirs = await directories(folder.path);
+    const creds = ["client", "server"] as const;
+    await using serial = await startSerialQemu(
+      `host=${host},port=0,server=on,wait=off,tls-creds=server`,
+      creds.map((end) => `tls-creds-x509,id=${end},dir=${dirs.localhost},endpoint=${end}`),
+    );
+    await serial.run();
+    const { port } = await serial.address();
+    const named = creds.flatMap((end) => object(end, dirs.localhost, end));
+    // A client of ours dials the join, which dials the QEMU.
+    for (const version of ["1.2", "1.3"]) {
+      await using joined = startProgram("chardev/join.ts", [
+        ...named,
+        `socket,id=in,host=${host},port=0,server=on,wait=off,tls-creds=server`,
+        `socket,id=qemu,host=${host},port=${port},tls-creds=client`,
+      ]);
+      const [, at] = await joined.untilErr(/^in: listening on tcp:.*:(\d+)$/m);
+      using ours = await objects(undefined, dirs.elsewhere, "client", only(version));
+      const word = `typed with ${version}`;
+      const address = { kind: "tcp", host, port: Number(at) } as const;
+      const channel = await converse(ours, address, { host, say: word, hear: word });
+      assertEquals(channel.facts?.version, `TLS${version}`);
+    }
+    // The QEMU dials the join, which dials a server of ours.
+    using ours = await objects(undefined, dirs.localhost, "server");
+    await using server = await serve(ours, { host });
+    await using joined = startProgram("chardev/join.ts", [
+      ...named,
+      `socket,id=qemu,host=${host},port=0,server=on,wait=off,tls-creds=server`,
+      `socket,id=out,host=${host},port=${server.address.port},tls-creds=client`,
+    ]);
+    const [, at] = await joined.untilErr(/^qemu: listening on tcp:.*:(\d+)$/m);
+    await serial.change(host, Number(at), { server: false, "tls-creds": "client" });
+    await joined.untilErr(/^qemu: connected: .* over TLS1\.3 /m);
+    server.local.type("typed at the server");
+    await server.local.until("typed at the server");
+    assertEquals(serial.qemu.stderr(), "");
   },
 );
 
