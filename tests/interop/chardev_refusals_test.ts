@@ -10,7 +10,9 @@ import {
   objects,
   serve,
 } from "../chardev/devices.ts";
-import { startProgram } from "../chardev/process.ts";
+import { PEERS } from "../chardev/peers.ts";
+import { start, startProgram } from "../chardev/process.ts";
+import { enginesHere } from "../support/engines.ts";
 import { loopbackTest } from "../support/loopback.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { type SerialQemu, startSerialQemu } from "./chardev_guest.ts";
@@ -208,3 +210,34 @@ loopbackTest(
     assertEquals(serial.qemu.stderr(), "");
   },
 );
+
+for (const { name: engine } of await enginesHere()) {
+  loopbackTest(
+    `a chardev server refuses a foreign certificate that openssl shows it (${engine})`,
+    ["openssl"],
+    async (host) => {
+      using folder = temporaryDirectory();
+      const dirs = await directories(folder.path);
+      using ours = await objects(engine, dirs.localhost, "server");
+      await using served = await serve(ours, { host });
+      const { port } = served.address;
+      // OpenSSL keeps no certificate back, whatever the list of authorities says.
+      const smuggler = { ...dirs, localhost: dirs.smuggler };
+      for (const [turn, version] of VERSIONS.entries()) {
+        await using peer = start("openssl", PEERS.openssl!(smuggler, { port, host, version }));
+        const error = await served.refusal(turn + 1);
+        check(
+          error,
+          "The certificate hasn't got a known issuer",
+          /issuer CN=other CA is not/,
+          `openssl with TLS ${version}`,
+        );
+        await peer.end();
+        await peer.exit;
+      }
+      await using peer = start("openssl", PEERS.openssl!(dirs, { port, host }));
+      await peer.type("x");
+      await served.local.until("x");
+    },
+  );
+}
