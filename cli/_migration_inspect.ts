@@ -2,7 +2,7 @@
 
 import type { StreamSummary } from "../migration/mod.ts";
 import type { Command } from "./_command.ts";
-import { showProgress, untilSignal } from "./_console.ts";
+import { say, showProgress, untilSignal } from "./_console.ts";
 import { warnOfMismatch } from "./_migration.ts";
 
 /** Shows what a kept migration consists of. */
@@ -37,6 +37,12 @@ export const migrationInspect: Command = {
           : inspectText(file, stream, describeContent(summary)),
       );
       warnOfMismatch(summary);
+      if (trailing > 0) {
+        say(
+          `warning: ${trailing} bytes from offset ${summary.bytes} on are not part of the stream`,
+          `without them: head -c ${summary.bytes} '${file}' >'${file}.clean'`,
+        );
+      }
       return summary.validation?.kind === "mismatch" ? 1 : 0;
     });
   },

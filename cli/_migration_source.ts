@@ -60,7 +60,11 @@ export const migrationSource: Command = {
     { name: "migrate", value: "URI", help: "where the destination listens" },
     { name: "tls-hostname", value: "NAME", help: "what its certificate must name" },
     { name: "in", value: "FILE", help: "a stream that a target kept" },
-    { name: "guest-ram", value: "SIZE", help: "memory of the built-in guest: 64M, 4G" },
+    {
+      name: "guest-ram",
+      value: "SIZE",
+      help: "memory of the built-in guest: 64M, 4G; MiB without a unit",
+    },
     {
       name: "dirty-rate",
       value: "SIZE",

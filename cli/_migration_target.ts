@@ -67,7 +67,8 @@ export const migrationTarget: Command = {
     {
       name: "guest-ram",
       value: "SIZE",
-      help: "keep the guest in so much memory instead, and print its digest at the end",
+      help:
+        "keep the guest in so much memory (MiB without a unit), and print its digest at the end",
     },
     { name: "once", help: "end with 1 at the first failure" },
     { name: "serve", help: "go on after a complete migration" },
