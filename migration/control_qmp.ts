@@ -127,6 +127,7 @@ function postcopyCommands(controls: MigrationControls): QmpCommand[] {
     qmpCommand({
       name,
       members,
+      oob: true,
       run: () => {
         throw refused(why);
       },

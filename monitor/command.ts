@@ -30,6 +30,8 @@ export interface QmpCommand {
   readonly name: string;
   /** The type of its arguments. */
   readonly args: SchemaType;
+  /** Whether it may be executed out of band (`exec-oob`). */
+  readonly oob?: boolean;
   /**
    * Checks the arguments and does it; what it gives is the answer.
    *
@@ -42,6 +44,7 @@ export interface QmpCommand {
 export interface QmpCommandOptions<M extends Members> {
   readonly name: string;
   readonly members?: M;
+  readonly oob?: boolean;
   run(
     args: Values<M>,
     session: MonitorSession,
@@ -67,6 +70,7 @@ export function qmpCommand<M extends Members>(options: QmpCommandOptions<M>): Qm
   return {
     name: options.name,
     args: { kind: "object", members: schemaMembers(members) },
+    oob: options.oob ?? false,
     async run(args, session) {
       return await options.run(readMembers(members, args), session) ?? {};
     },

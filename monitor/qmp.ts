@@ -14,7 +14,8 @@ import { versionInfo } from "./version.ts";
 /**
  * Serves one client until it leaves, the signal aborts or `quit`; the channel is closed then.
  *
- * Commands are executed one after the other, as QEMU executes them without out-of-band.
+ * Commands are executed one after the other; one that is sent out of band has its turn as well,
+ * for no command of ours waits for anything but the system.
  */
 export async function serveQmp(
   channel: MonitorChannel,
@@ -29,6 +30,7 @@ class QmpSession implements AsyncDisposable {
   readonly #commands: ReadonlyMap<string, Monitor["qmp"][number]>;
   readonly #session: MonitorSession & AsyncDisposable;
   #negotiated = false;
+  #oob = false;
   #stopListening: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -39,7 +41,7 @@ class QmpSession implements AsyncDisposable {
   }
 
   async run(): Promise<void> {
-    this.#send({ QMP: { version: versionInfo(), capabilities: [] } });
+    this.#send({ QMP: { version: versionInfo(), capabilities: ["oob"] } });
     const push = readJson();
     for await (const bytes of readChannel(this.channel)) {
       for (const input of push(bytes)) {
@@ -62,7 +64,7 @@ class QmpSession implements AsyncDisposable {
       if (input.kind === "error") throw refused(input.text);
       if (!isJsonObject(input.value)) throw refused("QMP input must be a JSON object");
       id = idOf(input.value);
-      const request = readRequest(input.value);
+      const request = readRequest(input.value, this.#oob);
       const answer = await this.#execute(request);
       if (request.command === "quit") {
         this.monitor.events.emit("SHUTDOWN", { guest: false, reason: "host-qmp-quit" });
@@ -75,7 +77,7 @@ class QmpSession implements AsyncDisposable {
     }
   }
 
-  async #execute({ command, args }: QmpRequest): Promise<JsonValue> {
+  async #execute({ command, args, oob }: QmpRequest): Promise<JsonValue> {
     if (!this.#negotiated && command !== "qmp_capabilities") {
       throw new MonitorError("COMMAND_NOT_FOUND", {
         text: "Expecting capabilities negotiation with 'qmp_capabilities'",
@@ -83,6 +85,7 @@ class QmpSession implements AsyncDisposable {
     }
     const known = this.#commands.get(command);
     if (known === undefined) throw noCommand(command);
+    if (oob && !known.oob) throw refused(`The command ${command} does not support OOB`);
     if (command === "qmp_capabilities") return this.#negotiate(args);
     return await known.run(args, this.#session);
   }
@@ -94,10 +97,8 @@ class QmpSession implements AsyncDisposable {
       });
     }
     const { enable } = readMembers(NEGOTIATION, args);
-    if (enable !== undefined && enable.length > 0) {
-      throw refused("Parameter 'enable' takes no capability: none was offered");
-    }
     this.#negotiated = true;
+    this.#oob = enable?.includes("oob") ?? false;
     this.#stopListening = this.monitor.events.listen((event) => this.#send(event));
     return {};
   }

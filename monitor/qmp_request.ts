@@ -7,18 +7,22 @@ import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 export interface QmpRequest {
   readonly command: string;
   readonly args: JsonObject;
+  /** Whether it is to be executed out of band. */
+  readonly oob: boolean;
 }
 
 /**
- * Reads a request (qapi/qmp-dispatch.c, `qmp_dispatch_check_obj`) of a client that has not enabled
- * out-of-band, which none can.
+ * Reads a request (qapi/qmp-dispatch.c, `qmp_dispatch_check_obj`).
  *
+ * @param oob Whether the client has enabled execution out of band.
  * @throws {MonitorError} `GENERIC` in QEMU's words.
  */
-export function readRequest(object: JsonObject): QmpRequest {
+export function readRequest(object: JsonObject, oob: boolean): QmpRequest {
   for (const [name, value] of Object.entries(object)) {
     switch (name) {
       case "execute":
+      case "exec-oob":
+        if (name === "exec-oob" && !oob) throw member(name, "is unexpected");
         if (typeof value !== "string") throw member(name, "must be a string");
         break;
       case "arguments":
@@ -30,9 +34,13 @@ export function readRequest(object: JsonObject): QmpRequest {
         throw member(name, "is unexpected");
     }
   }
-  const { execute, arguments: args = {} } = object;
-  if (execute === undefined) throw refused("QMP input lacks member 'execute'");
-  return { command: execute as string, args: args as JsonObject };
+  const { execute, "exec-oob": urgent, arguments: args = {} } = object;
+  if (execute !== undefined && urgent !== undefined) {
+    throw member("execute", "clashes with 'exec-oob'");
+  }
+  const command = execute ?? urgent;
+  if (command === undefined) throw refused("QMP input lacks member 'execute'");
+  return { command: command as string, args: args as JsonObject, oob: urgent !== undefined };
 }
 
 function member(name: string, what: string): Error {

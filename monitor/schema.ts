@@ -27,7 +27,11 @@ const SIMPLE: Readonly<Record<"str" | "null", SchemaType>> = {
 
 /** What a schema is made of. */
 export interface SchemaSource {
-  readonly commands: readonly { readonly name: string; readonly args: SchemaType }[];
+  readonly commands: readonly {
+    readonly name: string;
+    readonly args: SchemaType;
+    readonly oob?: boolean;
+  }[];
   readonly events: readonly string[];
 }
 
@@ -84,8 +88,9 @@ export function makeSchema({ commands, events }: SchemaSource): JsonValue {
   }
 
   const entries: JsonObject[] = [
-    ...commands.map(({ name, args }) => ({
+    ...commands.map(({ name, args, oob }) => ({
       name,
+      ...(oob ? { "allow-oob": true } : {}),
       "ret-type": nameOf(ANY),
       "meta-type": "command",
       "arg-type": nameOf(args),

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { HMP_LINES, QMP_LINES } from "../monitor/lines.ts";
-import { sampleMonitor, serveForTest, talkQmp, typeHmp } from "../monitor/talk.ts";
+import { qmpCommand, refused } from "../../monitor/mod.ts";
+import { HMP_LINES, OOB_LINES, QMP_LINES } from "../monitor/lines.ts";
+import { sampleMonitor, serveForTest, talkQmp, talkTo, typeHmp } from "../monitor/talk.ts";
 import { programTest } from "../support/programs.ts";
 import { startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -19,11 +20,39 @@ programTest(
       talkQmp(path, QMP_LINES),
       talkQmp(ours.path, QMP_LINES),
     ]);
-    // The greeting names the program, and ours offers nothing out of band.
+    // The greeting names the program.
     assertEquals(own.slice(1), theirs.slice(1));
     const greeting = JSON.parse(own[0]!);
-    assertEquals(greeting.QMP.capabilities, []);
+    assertEquals(greeting.QMP.capabilities, JSON.parse(theirs[0]!).QMP.capabilities);
     assertEquals(greeting.QMP.version.qemu.major, 7);
+  },
+);
+
+programTest(
+  "QMP answers out of band byte for byte as QEMU does, once that is enabled",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const path = `${temp.path}/qmp`;
+    await using _qemu = await startQemu({
+      args: ["-S", "-qmp", `unix:${path},server=on,wait=off`],
+    });
+    const pause = qmpCommand({
+      name: "migrate-pause",
+      oob: true,
+      run: () => {
+        throw refused("migrate-pause is currently only supported during postcopy-active state");
+      },
+    });
+    await using ours = await serveForTest("qmp", sampleMonitor({ qmp: [pause] }));
+    const enable = (word: string) =>
+      `{"execute":"qmp_capabilities","arguments":{"enable":["${word}"]}}`;
+    const lines = [enable("foo"), enable("oob"), ...OOB_LINES, '{"execute":"quit"}'];
+    const talk = async (path: string) =>
+      (await talkTo(path, lines.map((line) => `${line}\n`).join(""))).split("\r\n")
+        // Behind the greeting one answer a line; what a QEMU says as it quits is its own.
+        .slice(1, lines.length);
+    assertEquals(await talk(ours.path), await talk(path));
   },
 );
 

@@ -1,5 +1,17 @@
 /** What is typed into our monitor and QEMU's alike, to compare what comes back. */
 
+/** Lines of QMP of a client that has enabled execution out of band. */
+export const OOB_LINES: readonly string[] = [
+  `{"exec-oob":"query-status","id":1}`,
+  `{"exec-oob":"migrate-pause","id":2}`,
+  `{"exec-oob":"migrate-pause"}`,
+  `{"exec-oob":"migrate-pause","arguments":{"x":1},"id":3}`,
+  `{"exec-oob":"nope","id":4}`,
+  `{"exec-oob":5,"id":5}`,
+  `{"execute":"query-status","exec-oob":"migrate-pause","id":6}`,
+  `{"exec-oob":"qmp_capabilities","id":7}`,
+];
+
 /** Lines of QMP whose answers depend on nothing but the protocol. */
 export const QMP_LINES: readonly string[] = [
   `{"execute":"qmp_capabilities","id":1}`,
