@@ -16,6 +16,7 @@ programTest(
   async () => {
     using folder = temporaryDirectory();
     const pidFile = `${folder.path}/pid`;
+    const ttyFile = `${folder.path}/tty`;
     await using server = startProgram("chardev/server.ts", [
       ...["--chardev", "socket,id=s0,host=127.0.0.1,port=0,server=on"],
     ]);
@@ -24,7 +25,7 @@ programTest(
       program("chardev/client.ts")
     } --chardev socket,id=c0,host=127.0.0.1,port=${port}`;
     const script = [
-      "set -m; echo before $(stty -g)",
+      `set -m; tty >${ttyFile}; echo before $(stty -g)`,
       `${client} & echo $! >${pidFile}`,
       "fg >/dev/null; echo stopped $(stty -g) code $?",
       "fg >/dev/null; echo after $(stty -g) code $?",
@@ -33,9 +34,18 @@ programTest(
     await terminal.untilOut("^] ends it");
     const pid = Number(Deno.readTextFileSync(pidFile));
     // A new size is the guest's business, which a serial line has no word for.
-    Deno.kill(pid, "SIGWINCH");
+    const tty = Deno.readTextFileSync(ttyFile).trim();
+    const stty = async (...args: string[]) => {
+      const { code, stdout } = await new Deno.Command("stty", { args: ["-F", tty, ...args] })
+        .output();
+      assertEquals(code, 0);
+      return new TextDecoder().decode(stdout).trim();
+    };
+    await stty("rows", "41", "cols", "101");
+    assertEquals(await stty("size"), "41 101");
     await terminal.type("one\x03");
     await server.untilOut("one\x03");
+    assertEquals(await stty("size"), "41 101");
     Deno.kill(pid, "SIGTSTP");
     await terminal.untilOut("stopped ");
     // What is typed from here is for the console again, Ctrl-C and Ctrl-Z too.
