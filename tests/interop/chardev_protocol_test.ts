@@ -104,6 +104,14 @@ programTest(
     assertEquals(text(await readExactly(client, 1)), "\0");
     await client.write(bytes("after"));
     assertEquals(text(await readExactly(client, 5)), "after");
+    // One that the monitor sends is the guest's too: the peer hears only what the guest says of it.
+    let breaks = 0;
+    client.onBreak = () => breaks++;
+    await serial.qemu.qmp.execute("chardev-send-break", { id: "c0" });
+    assertEquals(text(await readExactly(client, 1)), "\0");
+    await client.write(bytes("more"));
+    assertEquals(text(await readExactly(client, 4)), "more");
+    assertEquals(breaks, 0);
   },
 );
 
