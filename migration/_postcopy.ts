@@ -12,6 +12,7 @@ export class PostcopyPages {
   readonly #blocks = new Map<RamBlock, PageBitmap>();
   #pageSize = 0;
   #running = false;
+  #advised = false;
   /** The page that was asked for and has not come. */
   #asked: { readonly block: RamBlock; readonly page: number } | undefined;
   #lastBlock: RamBlock | undefined;
@@ -21,12 +22,18 @@ export class PostcopyPages {
   /** @param send Sends a message on the way back. */
   constructor(readonly send: (message: Uint8Array) => void) {}
 
+  /** Takes note that the source may switch: from now on the memory must find room. */
+  advise(): void {
+    this.#advised = true;
+  }
+
   /** A sink that notes what comes, and passes it on. */
   through(sink: PageSink): PageSink {
     return {
       ...sinkMethods(sink),
       blocks: (blocks, sectionId, pageSize) => {
         this.#pageSize = pageSize;
+        if (this.#advised) checkRoom(sink, blocks);
         for (const block of blocks) {
           this.#blocks.set(block, new PageBitmap(Math.ceil(block.usedLength / pageSize)));
         }
@@ -126,6 +133,24 @@ export class PostcopyPages {
 export function lostAfterSwitch(error: unknown): unknown {
   if (!(error instanceof MigrationError) || !LOSSES.has(error.code)) return error;
   return new MigrationError(error.code, { ...error.facts, hint: LOST_HINTS }, { cause: error });
+}
+
+/**
+ * Refuses a guest whose memory may not fit while it still runs at the source: a disk that is full
+ * after the switch would lose it.
+ *
+ * @throws {MigrationError} `STREAM`.
+ */
+function checkRoom(sink: PageSink, blocks: readonly RamBlock[]): void {
+  const room = sink.room?.();
+  const memory = blocks.reduce((sum, { usedLength }) => sum + usedLength, 0);
+  if (room === undefined || room >= memory) return;
+  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  throw new MigrationError("STREAM", {
+    text: `the guest's memory of ${mib(memory)} may not find room: ${mib(room)} are free`,
+    hint: "make room where --out is, or switch the capability postcopy-ram off at the source: " +
+      "before a switch a full disk loses nothing",
+  });
 }
 
 const LOSSES: ReadonlySet<string> = new Set(["PEER_CLOSED", "PEER_SILENT", "STREAM_TRUNCATED"]);

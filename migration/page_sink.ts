@@ -19,6 +19,8 @@ export interface PageSink extends RamVisitor {
   commit(): Promise<void>;
   /** Leaves nothing behind; does nothing after a commit. */
   discard(): void;
+  /** Bytes of pages that it has room for, where that is known. */
+  room?(): number | undefined;
 }
 
 /** Counts as a place for a migration that is only to be verified. */
@@ -109,6 +111,10 @@ class PlainStream implements PageSink {
 
   discard(): void {
     this.sink.discard();
+  }
+
+  room(): number | undefined {
+    return this.sink.room?.();
   }
 
   async #flush(): Promise<void> {

@@ -180,6 +180,7 @@ class PageReceiver {
 
   #command(command: StreamCommand): void {
     if (this.#postcopy === undefined) refusePostcopy(command);
+    else if (command.name === "POSTCOPY_ADVISE" && command.length > 0) this.#postcopy.advise();
     this.#back.take(command);
     if (command.discard !== undefined) this.#postcopy?.discard(command.discard);
     if (command.name === "PACKAGED") this.#package = new StreamWriter();

@@ -1,5 +1,6 @@
 /** Where a received stream goes: a file that has its name only once it is whole, or nowhere. */
 
+import { statfsSync } from "node:fs";
 import { BaseError, syncDirectory } from "../base/mod.ts";
 import { checkNamed, openPartial, partialName, writeError } from "./_partial.ts";
 import { setAside } from "./_set_aside.ts";
@@ -14,6 +15,8 @@ export interface StreamSink {
   commit(): Promise<void>;
   /** Leaves nothing behind; does nothing after a commit. */
   discard(): void;
+  /** Bytes that it has room for, where that is known. */
+  room?(): number | undefined;
 }
 
 /** Counts as a place to put a stream that is only to be verified. */
@@ -92,5 +95,16 @@ export function fileSink(file: string, options: FileSinkOptions = {}): StreamSin
     discard() {
       if (!committed) discard();
     },
+    room: () => freeBytes(file.replace(/[^/]*$/, "") || "."),
   };
+}
+
+/** Bytes that a disk has left for whoever runs this, unless it does not tell. */
+function freeBytes(folder: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
 }

@@ -139,3 +139,29 @@ for (const multifd of [false, true]) {
     },
   );
 }
+
+diskTest(
+  "a target whose disk has no room for a guest refuses it before it can switch to post-copy",
+  ["qemu-system-x86_64"],
+  async () => {
+    using temp = temporaryDirectory();
+    const disk = `${temp.path}/disk`;
+    Deno.mkdirSync(disk);
+    await using target = await startTarget(
+      ["--capability", "postcopy-ram=on", "--once", "--out", `${disk}/guest.mig`],
+      {},
+      [...OWN_MOUNTS, "sh", "-c", `mount -t tmpfs -o size=4m none ${disk} && exec "$@"`, "sh"],
+    );
+    await using qemu = await startQemu();
+    const capabilities = [{ capability: "postcopy-ram", state: true }];
+    await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
+    // Too slow for the memory to fill the disk before the refusal.
+    await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 20 });
+    await qemu.qmp.execute("migrate", { uri: target.uri });
+    assertEquals((await migrationEnd(qemu.qmp)).status, "failed");
+    await runState(qemu.qmp, "running");
+    assertEquals(await target.exit, 1);
+    assertMatch(target.stderr(), /^error: .*may not find room: 4 MiB are free/m);
+    assertMatch(target.stderr(), /^hint: make room where --out is, or /m);
+  },
+);
