@@ -16,7 +16,10 @@ export function fileEnd({ path, append }: Pick<FileChardev, "path" | "append">):
   try {
     file = Deno.openSync(path, { create: true, write: true, truncate: !append, append });
   } catch (error) {
-    throw couldNotOpen(path, error, `its folder must be there: ls -ld ${folderOf(path)}`);
+    const hint = error instanceof Deno.errors.IsADirectory
+      ? `name a file in it: ${path.replace(/\/+$/, "")}/serial.log`
+      : `its folder must be there: ls -ld ${folderOf(path)}`;
+    throw couldNotOpen(path, error, hint);
   }
   return {
     filename: "file",

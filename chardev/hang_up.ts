@@ -19,7 +19,7 @@ export function hangUp(
   end: SpliceEnd,
   duration: number,
 ): ChardevError | undefined {
-  if (end.by === "fault" && isSpeaksTls(end.error)) return end.error;
+  if (end.by === "fault" && isTold(end.error)) return end.error;
   if (channel.facts === undefined || end.received > 0 || duration > REFUSAL_WINDOW) {
     return undefined;
   }
@@ -46,8 +46,10 @@ export const MAY_WANT_TLS =
   "it said nothing: if it wants TLS, add tls-creds=tls0 to the device, and " +
   "--object tls-creds-x509,id=tls0,dir=DIR,endpoint=client";
 
-function isSpeaksTls(error: unknown): error is ChardevError {
-  return error instanceof ChardevError && error.code === "SPEAKS_TLS";
+/** Whether it is known what the peer did wrong: no certificate is to blame then. */
+function isTold(error: unknown): error is ChardevError {
+  return error instanceof ChardevError &&
+    (error.code === "SPEAKS_TLS" || error.code === "WEBSOCKET");
 }
 
 function hungUp(channel: ChardevChannel, cause: string): ChardevError {

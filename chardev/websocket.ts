@@ -124,6 +124,9 @@ function broken(channel: ChardevChannel, cause: string): ChardevError {
   return new ChardevError("WEBSOCKET", {
     peer: channel.peer,
     cause,
-    hint: "a client sends masked binary frames (RFC 6455, section 5)",
+    hint: [
+      "a client sends masked binary frames (RFC 6455, section 5)",
+      "a browser does for what is no text: socket.send(new TextEncoder().encode(text))",
+    ],
   });
 }

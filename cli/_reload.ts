@@ -16,6 +16,7 @@ export function reloadObjects(
     for (const outcome of await objects.reload()) {
       const { id, dir, result, error } = outcome;
       const failure = result === "failed" ? String(error) : undefined;
+      const hadFailed = failures.has(id);
       const isKnown = failure !== undefined && failures.get(id) === failure;
       if (failure === undefined) failures.delete(id);
       else failures.set(id, failure);
@@ -23,7 +24,7 @@ export function reloadObjects(
         sayError(`${id} keeps its old credentials`, error);
       } else if (result === "reloaded") {
         say(`reloaded ${id} from ${printable(dir)}${identityText(objects, outcome)}`);
-      } else if (result === "unchanged" && why === "asked") {
+      } else if (result === "unchanged" && (why === "asked" || hadFailed)) {
         say(`${id} is unchanged: the files of ${printable(dir)} are the ones in use`);
       }
     }

@@ -55,7 +55,8 @@ programTest(
     await old.type("so am I\n");
     await server.untilOut("so am I\n");
     old.signal("SIGTERM");
-    await server.untilErr(/ has left$/m);
+    // It is killed, and says no goodbye.
+    await server.untilErr(/ left without a TLS goodbye/);
 
     await using fresh = dial(dir, port!);
     await fresh.type("after\n");
@@ -93,7 +94,7 @@ programTest(
     await client.type("served all the same\n");
     await server.untilOut("served all the same\n");
     Deno.writeTextFileSync(cert, good);
-    server.signal("SIGHUP");
+    // What ends an error is told without being asked for.
     await server.untilErr(/is unchanged: [\s\S]*is unchanged: /);
     server.signal("SIGTERM");
     assertEquals(await server.exit, 143);
