@@ -197,13 +197,19 @@ programTest(
     const theirs = await whereIs(qemu.qmp, "c0");
     const { server, address } = await ours(",websocket=on");
     await using _ = server;
+    // Who has left before its turn is let in no more.
+    let accepted = server.accept();
     for (const [name, request] of REQUEST_ROWS) {
       const [expected, answer] = await Promise.all([ask(theirs, request), ask(address, request)]);
-      // Ours is served while another waits; the connection of an accepted one is left by the client.
       assertEquals(answer[0], expected[0], name);
       if (!expected[0].startsWith("HTTP/1.1 101")) assertEquals(answer[1], expected[1], name);
-      else (await server.accept()).close();
+      else {
+        (await accepted).close();
+        accepted = server.accept();
+      }
     }
+    server.close();
+    await assertRejects(() => accepted);
   },
 );
 
