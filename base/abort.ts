@@ -48,6 +48,17 @@ export async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal
   }
 }
 
+/** Gives what the promise gives, or nothing if that takes longer than so many ms; it goes on. */
+export async function unlessLate<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Makes a watch for a caller that waits again and again under the same signal: it listens to the
  * signal that it was shown last, once, since a listener for each wait costs more than most waits.

@@ -1,6 +1,6 @@
 /** A command in the place of a connection: QEMU's `exec:CMD`. */
 
-import { pause } from "../base/mod.ts";
+import { pause, unlessLate } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descendants, signalAll } from "./_process_tree.ts";
 import { ChannelError, kernelReason } from "./error.ts";
@@ -121,13 +121,5 @@ export function commandFailed(peer: string, code: number): ChannelError {
 }
 
 async function endsIn(exit: Promise<number>, ms: number): Promise<boolean> {
-  const end = new AbortController();
-  try {
-    return await Promise.race([
-      exit.then(() => true),
-      pause(ms, end.signal).then(() => false, () => false),
-    ]);
-  } finally {
-    end.abort();
-  }
+  return await unlessLate(exit.then(() => true), ms) ?? false;
 }

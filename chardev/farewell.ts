@@ -1,6 +1,6 @@
 /** The end of a connection: what this side says at its own, and whether the peer said it at its. */
 
-import { pause } from "../base/mod.ts";
+import { unlessLate } from "../base/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 
 /** Longest time in ms that a peer may take to take the goodbye. */
@@ -11,11 +11,7 @@ const GOODBYE = 200;
  * peer can tell the end from a cut. It waits for no answer.
  */
 export async function sayGoodbye(channel: ChardevChannel): Promise<void> {
-  if (channel.facts !== undefined) {
-    const timer = new AbortController();
-    await Promise.race([channel.closeWrite(), pause(GOODBYE, timer.signal)]).catch(() => {});
-    timer.abort();
-  }
+  if (channel.facts !== undefined) await unlessLate(channel.closeWrite(), GOODBYE).catch(() => {});
   channel.close();
 }
 

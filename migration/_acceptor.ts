@@ -14,7 +14,7 @@ import {
   startCommand,
   type Transport,
 } from "../channel/mod.ts";
-import { pause } from "../base/mod.ts";
+import { unlessLate } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { descriptorNumber } from "./transport.ts";
 
@@ -50,12 +50,7 @@ export async function onlyConnection(
     },
     async failure() {
       if (!isCommand(channel)) return undefined;
-      const late = new AbortController();
-      const code = await Promise.race([
-        channel.exit,
-        pause(COMMAND_END, late.signal).then(() => 0, () => 0),
-      ]);
-      late.abort();
+      const code = await unlessLate(channel.exit, COMMAND_END) ?? 0;
       return code === 0 || code === READ_NO_MORE ? undefined : code;
     },
     [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),

@@ -3,6 +3,7 @@
  * `postcopy-preempt`): it says nothing before the switch, and nothing at all of what it is for.
  */
 
+import { unlessLate } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { StreamInput } from "./_stream_input.ts";
 import { readSome } from "./_read_exact.ts";
@@ -107,10 +108,7 @@ export class UrgentConnections {
 
 /** Waits for one that is late, but not for ever. */
 export async function lastWord(joined: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, LAST_WORD_TIMEOUT);
-  await Promise.race([joined, late.promise]);
-  clearTimeout(timer);
+  await unlessLate(joined, LAST_WORD_TIMEOUT);
 }
 
 /** What the pages of such a connection go through. */

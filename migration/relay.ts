@@ -11,7 +11,7 @@ import {
   startTls,
   type TlsChannel,
 } from "../channel/mod.ts";
-import { VirtcredsError } from "../base/mod.ts";
+import { unlessLate, VirtcredsError } from "../base/mod.ts";
 import type { ObjectRegistry } from "../creds/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { readBy, sourceOf } from "./_first_bytes.ts";
@@ -192,7 +192,7 @@ class Relay {
       this.#open.add(raw);
       const { channel, tls } = await this.#secure(raw);
       // The first one that came is the main one, whichever handshake was over first.
-      await Promise.race([before, new Promise((resolve) => setTimeout(resolve, IN_ORDER))]);
+      await unlessLate(before, IN_ORDER);
       const source = sourceOf(channel, tls);
       isMain = this.#source === undefined;
       this.#source ??= source;
@@ -253,21 +253,18 @@ class Relay {
     const buffer = new Uint8Array(64 * 1024);
     const reading = channel.read(buffer);
     reading.catch(() => {});
-    const early = await Promise.race([
-      reading,
-      new Promise<"late">((resolve) => setTimeout(() => resolve("late"), FIRST_BYTES)),
-    ]);
+    const early = await unlessLate(reading, FIRST_BYTES);
     if (early === null) return channel.close();
     const turn = this.#dialling.then(async () => {
       const onward = await this.#dial();
-      if (early === "late") return onward;
+      if (early === undefined) return onward;
       await onward.write(buffer.subarray(0, early));
       this.#count(early);
       return onward;
     });
     this.#dialling = turn.catch(() => {});
     const onward = await turn;
-    if (early !== "late") return await this.#join(channel, onward);
+    if (early !== undefined) return await this.#join(channel, onward);
     await this.#join(readBy(channel, lateRead(reading, buffer, channel)), onward);
   }
 

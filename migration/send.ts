@@ -1,5 +1,6 @@
 /** The sending end of one migration: a recorded stream or the built-in guest, into a channel. */
 
+import { unlessLate } from "../base/mod.ts";
 import type { ByteChannel } from "../engine/mod.ts";
 import { isCommandFailed } from "./_read_exact.ts";
 import { type Watch, watchChannel } from "./_watch.ts";
@@ -185,11 +186,11 @@ class Sender {
       if (isConsent(end)) return "shut";
       throw this.#left(end);
     }
-    let end = await settled(this.#peer, SETTLE);
+    let end = await unlessLate(this.#peer, SETTLE);
     if (end === undefined) {
       // What only copies bytes ends when we do; what still loads takes no harm.
       await this.channel.closeWrite();
-      end = await settled(this.#peer, SETTLE);
+      end = await unlessLate(this.#peer, SETTLE);
       return end?.kind === "end" ? "closed" : "unknown";
     }
     if (end.kind !== "end" || await this.#wasReset()) throw this.#left(end);
@@ -222,7 +223,7 @@ class Sender {
 
   /** Prefers what the peer said to the failure of our write to it. */
   async #lastWords(writeError: unknown): Promise<PeerEnd> {
-    const end = await settled(this.#peer, LAST_WORDS);
+    const end = await unlessLate(this.#peer, LAST_WORDS);
     return end?.kind === "shut" || end?.kind === "broken"
       ? end
       : { kind: "broken", error: writeError };
@@ -259,17 +260,6 @@ class Sender {
 /** The destination has all, and the guest lives there. */
 function isConsent(end: PeerEnd): boolean {
   return end.kind === "shut" && end.value === 0;
-}
-
-/** Waits for a promise, but not longer than so many ms. */
-async function settled<T>(promise: Promise<T>, timeout: number): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), timeout);
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function iterate<T>(items: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | Iterator<T> {

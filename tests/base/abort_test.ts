@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { breathe, pause, signalWatch, unlessAborted } from "../../base/mod.ts";
+import { breathe, pause, signalWatch, unlessAborted, unlessLate } from "../../base/mod.ts";
 
 Deno.test("unlessAborted() gives what the promise gives, or its error", async () => {
   const { signal } = new AbortController();
@@ -58,4 +58,10 @@ Deno.test("breathe() lets a timer have its turn in a loop, and rejects after an 
   );
   clearInterval(timer);
   assertEquals(turns, 3);
+});
+
+Deno.test("unlessLate() gives what comes in time, else nothing, and leaves no timer", async () => {
+  assertEquals(await unlessLate(Promise.resolve(7), 60_000), 7);
+  await assertRejects(() => unlessLate(Promise.reject(new Error("no")), 60_000), Error, "no");
+  assertEquals(await unlessLate(new Promise(() => {}), 1), undefined);
 });
