@@ -1,10 +1,10 @@
 /** Reads that can be given up: what comes afterwards waits for the next caller. */
 
 import { signalWatch } from "../base/mod.ts";
+import { grown } from "./_receive_buffer.ts";
 import type { LocalEnd } from "./local.ts";
 
-/** Most bytes that are taken at once, and how many at first: most consoles never say more. */
-const CHUNK = 256 * 1024;
+/** How many bytes are taken at once at first: most consoles never say more. */
 const FIRST_CHUNK = 2 * 1024;
 
 /**
@@ -31,9 +31,7 @@ export function pullReader(
     reading = false;
     ended = count === null;
     const bytes = count === null ? null : buffer.subarray(0, count);
-    if (count === buffer.length && count < CHUNK) {
-      buffer = new Uint8Array(Math.min(CHUNK, 4 * count));
-    }
+    buffer = grown(buffer, count);
     if (waiter === undefined) arrived = Promise.resolve(bytes);
     else waiter.resolve(bytes);
     waiter = undefined;

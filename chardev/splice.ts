@@ -3,6 +3,7 @@
 import { pause, unlessAborted, type VirtcredsError } from "../base/mod.ts";
 import type { ChardevChannel } from "./describe.ts";
 import { isPeerFault } from "./error.ts";
+import { grown } from "./_receive_buffer.ts";
 import { sayGoodbye } from "./farewell.ts";
 import type { LocalEnd } from "./local.ts";
 import { sendTyped } from "./typed.ts";
@@ -14,8 +15,7 @@ import { untilQuit } from "./until_quit.ts";
  */
 export const QUIET = 1000;
 
-/** Most bytes that are received at once, and how many at first: most consoles never say more. */
-const BUFFER = 256 * 1024;
+/** How many bytes are received at once at first: most consoles never say more. */
 const FIRST_BUFFER = 4 * 1024;
 
 /** How a connection is joined. */
@@ -77,10 +77,7 @@ export async function splice(
         if (error instanceof Deno.errors.BrokenPipe) return "gone";
         throw error;
       }
-      // A file takes as long for little as for much.
-      if (count === buffer.length && count < BUFFER) {
-        buffer = new Uint8Array(Math.min(BUFFER, 4 * count));
-      }
+      buffer = grown(buffer, count);
     }
   }
 
