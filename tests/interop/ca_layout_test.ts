@@ -5,7 +5,7 @@ import { packExport, planExport, writeExport } from "../../ca/mod.ts";
 import { findLayout, LAYOUT_NAMES } from "../../creds/mod.ts";
 import { run } from "../support/command.ts";
 import { makePki, type Pki } from "../support/pki.ts";
-import { programTest } from "../support/programs.ts";
+import { programTest, skippedTest } from "../support/programs.ts";
 import { startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { connectNbd } from "./ca_nbd.ts";
@@ -90,7 +90,7 @@ if (UNSHARE || Deno.env.get("CI")) {
   });
 } else {
   const name = "virt-pki-validate has nothing to say of an unpacked archive";
-  Deno.test({ name: `${name} [SKIPPED, needs root: unshare -m]`, ignore: true, fn: () => {} });
+  skippedTest(name, "needs root: unshare -m");
 }
 
 /** A port that nobody listens on, for programs that cannot be asked which one they took. */

@@ -4,7 +4,7 @@ import { checkCredentials, findLayout, LIBVIRT_PROFILES, placeLayout } from "../
 import { chooseEngine } from "../../engine/mod.ts";
 import { makePki } from "../support/pki.ts";
 import { run } from "../support/command.ts";
-import { programTest } from "../support/programs.ts";
+import { programTest, skippedTest } from "../support/programs.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 /** Puts a set where libvirt looks for it, on a copy of `/etc` that only this process sees. */
@@ -34,8 +34,7 @@ const UNSHARE = await canUnshare();
 /** A test that needs a mount and a host name of its own. */
 function validateTest(name: string, fn: () => Promise<void>): void {
   if (!UNSHARE && !Deno.env.get("CI")) {
-    Deno.test({ name: `${name} [SKIPPED, needs root: unshare -m]`, ignore: true, fn: () => {} });
-    return;
+    return skippedTest(name, "needs root: unshare -m");
   }
   programTest(name, ["virt-pki-validate", "certtool"], fn);
 }

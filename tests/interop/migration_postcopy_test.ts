@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { migrationEnd, runState } from "../../migration/qmp_client.ts";
 import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
@@ -7,7 +7,7 @@ import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { type Qemu, startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-import { memoryFile, writeMemory } from "./migration_guests.ts";
+import { arrivesByPostcopy, memoryFile, writeMemory } from "./migration_guests.ts";
 
 const MiB = 2 ** 20;
 const SIZE = 32 * MiB;
@@ -47,23 +47,7 @@ for (const [keep, creds] of [["--out", "x509"], ["--guest-ram", "psk"]] as const
       });
       if (creds === "psk") await qemuPsk(qemu, keys);
       else await qemuTls(qemu, pki.host("vm1"), "client");
-      const capabilities = [{ capability: "postcopy-ram", state: true }];
-      await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
-      // Slow before the switch, so that most of the memory is left for afterwards, and after it too.
-      await qemu.qmp.execute("migrate-set-parameters", {
-        "max-bandwidth": 1 * MiB,
-        "max-postcopy-bandwidth": 20 * MiB,
-      });
-      await qemu.qmp.execute("migrate", { uri: target.uri });
-      await target.says(/receiving/);
-      await qemu.qmp.execute("migrate-start-postcopy");
-      const end = await migrationEnd(qemu.qmp);
-      assertEquals(end.status, "completed", `${end["error-desc"]} ${target.stderr()}`);
-      assertEquals(await target.exit, 0, target.stderr());
-      assertMatch(target.stderr(), /pc-i440fx-7\.2, \d+ device sections verified/);
-      const asked = (await qemu.qmp.execute("query-migrate") as {
-        ram: { "postcopy-requests": number; "postcopy-bytes": number };
-      }).ram;
+      const asked = await arrivesByPostcopy(qemu, target);
       assert(asked["postcopy-requests"] > 0, JSON.stringify(asked));
       if (keep === "--guest-ram") {
         return assert(target.stdout().includes(`${digest}  m0\n`), target.stdout());

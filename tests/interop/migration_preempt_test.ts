@@ -1,12 +1,11 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { migrationEnd } from "../../migration/qmp_client.ts";
+import { assert, assertEquals } from "@std/assert";
 import { qemuTls, startTarget, tlsFlags } from "../migration/programs.ts";
 import { virtcreds } from "../support/command.ts";
 import { makePki } from "../support/pki.ts";
 import { programTest } from "../support/programs.ts";
 import { startQemu } from "../support/qemu.ts";
 import { temporaryDirectory } from "../support/temp.ts";
-import { memoryFile, writeMemory } from "./migration_guests.ts";
+import { arrivesByPostcopy, memoryFile, writeMemory } from "./migration_guests.ts";
 
 const MiB = 2 ** 20;
 const SIZE = 16 * MiB;
@@ -34,24 +33,7 @@ for (const security of ["plain", "x509"] as const) {
         args: ["-S", ...memoryFile(`${temp.path}/ram`, SIZE)],
       });
       if (pki !== undefined) await qemuTls(qemu, pki.host("vm1"), "client");
-      const capabilities = ["postcopy-ram", "postcopy-preempt"]
-        .map((capability) => ({ capability, state: true }));
-      await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
-      // Slow before the switch, so that most of the memory is left for afterwards, and after it too.
-      await qemu.qmp.execute("migrate-set-parameters", {
-        "max-bandwidth": 1 * MiB,
-        "max-postcopy-bandwidth": 20 * MiB,
-      });
-      await qemu.qmp.execute("migrate", { uri: target.uri });
-      await target.says(/receiving/);
-      await qemu.qmp.execute("migrate-start-postcopy");
-      const end = await migrationEnd(qemu.qmp);
-      assertEquals(end.status, "completed", `${end["error-desc"]} ${target.stderr()}`);
-      assertEquals(await target.exit, 0, target.stderr());
-      assertMatch(target.stderr(), /pc-i440fx-7\.2, \d+ device sections verified/);
-      const { ram } = await qemu.qmp.execute("query-migrate") as {
-        ram: { "postcopy-requests": number };
-      };
+      const ram = await arrivesByPostcopy(qemu, target, ["postcopy-preempt"]);
       assert(ram["postcopy-requests"] > 0, JSON.stringify(ram));
       if (pki === undefined) {
         return assert(target.stdout().includes(`${digest}  m0\n`), target.stdout());

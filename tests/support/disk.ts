@@ -1,6 +1,6 @@
 /** Tests that need a small disk of their own: skipped loudly or failed where none can be made. */
 
-import { findProgram, programTest } from "./programs.ts";
+import { findProgram, programTest, skippedTest } from "./programs.ts";
 
 /** What gives a command mounts of its own; who is not root needs a world of users too. */
 export const OWN_MOUNTS: readonly string[] = ["unshare", Deno.uid() === 0 ? "-m" : "-rm"];
@@ -33,9 +33,5 @@ export function diskTest(
   fn: (t: Deno.TestContext) => void | Promise<void>,
 ): void {
   if (CAN_MOUNT || Deno.env.get("CI")) return programTest(name, programs, fn);
-  Deno.test({
-    name: `${name} [SKIPPED, no disk can be mounted here: needs root or ${OWN_MOUNTS.join(" ")}]`,
-    ignore: true,
-    fn() {},
-  });
+  skippedTest(name, `no disk can be mounted here: needs root or ${OWN_MOUNTS.join(" ")}`);
 }

@@ -1,6 +1,6 @@
 /** Tests that run over IPv4 and IPv6; some machines have no IPv6 loopback. */
 
-import { programTest } from "./programs.ts";
+import { programTest, skippedTest } from "./programs.ts";
 
 function hasIpv6(): boolean {
   try {
@@ -22,11 +22,5 @@ export function loopbackTest(
 ): void {
   programTest(`${name}, by IPv4`, programs, (t) => fn("127.0.0.1", t));
   if (hasIpv6()) programTest(`${name}, by IPv6`, programs, (t) => fn("::1", t));
-  else {
-    Deno.test({
-      name: `${name}, by IPv6 [SKIPPED, this machine has no address ::1]`,
-      ignore: true,
-      fn() {},
-    });
-  }
+  else skippedTest(`${name}, by IPv6`, "this machine has no address ::1");
 }

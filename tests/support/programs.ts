@@ -70,6 +70,11 @@ export function programTest(
       throw new Error(`not run: ${why}`);
     });
   }
+  skippedTest(name, why);
+}
+
+/** Registers a test that cannot run here: it is listed as skipped, with the reason in its name. */
+export function skippedTest(name: string, why: string): void {
   Deno.test({ name: `${name} [SKIPPED, ${why}]`, ignore: true, fn: () => {} });
 }
 
